@@ -1,0 +1,1 @@
+"""How a bundle is made: not installed in the field, imports trapsort, never the reverse."""

@@ -1,0 +1,226 @@
+"""The model card and its figure, from the measured figures alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from training.recipe import Recipe
+
+ORIGINS = {
+    "MobileNetV2": "Keras MobileNetV2, ImageNet, recovered from a public quantised model; "
+    "Apache-2.0",
+    "EfficientNetLite0": "EfficientNet-Lite0, ImageNet, recovered from a public quantised model "
+    "with its batch norms folded; Apache-2.0",
+    "EfficientNetB0": "EfficientNetB0 started from EfficientNet-Lite0's convolutions; Apache-2.0",
+    "ResNet50V2": "Keras ResNet50V2, ImageNet, conv1 to conv4 recovered from a public quantised "
+    "model that states no licence; conv5 trained here from nothing",
+    "VGG16": "Keras VGG16, ImageNet",
+}
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as per cent."""
+    return f"{share * 100:.{digits}f} %"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def write_card(recipe: Recipe, labels: Sequence[str], metrics: dict[str, Any], path: Path) -> None:
+    """Write `MODEL_CARD.md`; every number in it comes from `metrics`."""
+    sections = [
+        _head(recipe, metrics),
+        _results(metrics),
+        _per_class(metrics),
+        _confusion(labels, metrics),
+        _negatives(metrics),
+        _ablation(metrics),
+        _data(recipe, metrics),
+        _limits(),
+    ]
+    path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def _head(recipe: Recipe, metrics: dict[str, Any]) -> str:
+    rule = metrics["rule"]
+    return f"""# {recipe.name} {recipe.version}
+
+{recipe.title}. A stacked ensemble: {", ".join(m.backbone for m in recipe.members)}, joined by a
+multinomial logistic regression on out-of-fold member probabilities, calibrated by temperature
+({metrics["temperature"]:.2f}). It names a species only where its calibrated probability is at least
+{rule["min_probability"]:.2f}, at least {rule["min_agreement"]} of {len(recipe.members)} members put
+that species first, and the photo lies within {rule["max_distance"]:.1f} whitened units of a
+species' centroid; else it abstains and says why.
+
+Every figure below was measured by
+`python -m training all --recipe training/recipes/{recipe.name}.toml`, which also writes them to
+`metrics.json`."""
+
+
+def _results(metrics: dict[str, Any]) -> str:
+    test, folds = metrics["test"], metrics["out_of_fold"]
+    low, high = test["top1_interval"]
+    rows = [
+        ["top-1 (all labels)", percent(test["top1"], 2), percent(folds["top1"], 2)],
+        ["top-1 among the eleven species", percent(test["top1_among_species"], 2), ""],
+        [
+            "coverage at the shipped thresholds",
+            percent(test["coverage"]),
+            percent(folds["coverage"]),
+        ],
+        [
+            "accuracy of the accepted",
+            percent(test["accuracy_of_accepted"], 2),
+            percent(folds["accuracy_of_accepted"], 2),
+        ],
+        ["expected calibration error (15 bins)", f"{test['ece']:.3f}", f"{folds['ece']:.3f}"],
+    ]
+    reasons = ", ".join(f"{reason} {count}" for reason, count in test["reasons"].items())
+    return f"""## Results
+
+The test split ({test["photos"]} photos, 15 % of the near-duplicate groups) took no part in
+training, stacking, calibration, thresholds or the choice of members. The 95 % interval of its top-1
+is {percent(low)} to {percent(high)}. Labels are scored as they came; some are wrong, so no model
+can reach 100 %. Of {test["accepted"]} accepted test photos {test["wrong_accepted"]} were named
+otherwise than their label.
+
+{table(["", f"test ({test['photos']})", f"out of fold ({folds['photos']})"], rows)}
+
+Abstained on the test photos: {reasons}.
+
+![Reliability diagram of the test photos](reliability.png)"""
+
+
+def _per_class(metrics: dict[str, Any]) -> str:
+    rows = [
+        [
+            row["label"],
+            str(row["photos"]),
+            percent(row["precision"]),
+            percent(row["recall"]),
+            percent(row["f1"]),
+            percent(row["coverage"]),
+            percent(row["accuracy_of_accepted"]),
+        ]
+        for row in metrics["test"]["per_class"]
+    ]
+    head = ["label", "photos", "precision", "recall", "F1", "coverage", "accuracy of accepted"]
+    return f"## Each species, test photos\n\n{table(head, rows)}"
+
+
+def _confusion(labels: Sequence[str], metrics: dict[str, Any]) -> str:
+    counts = metrics["test"]["confusion"]
+    rows = [
+        [labels[k], *(str(count) if count else "." for count in row)]
+        for k, row in enumerate(counts)
+    ]
+    return (
+        "## Confusion matrix, test photos\n\nRows: as labelled. Columns: most probable label.\n\n"
+        + table(["", *labels], rows)
+    )
+
+
+def _negatives(metrics: dict[str, Any]) -> str:
+    found = metrics["negatives"]
+    rows = [
+        [
+            name + (" (species never seen)" if name in found["unseen_species"] else ""),
+            str(row["photos"]),
+            percent(row["false_species"]),
+        ]
+        for name, row in found["by_folder"].items()
+    ]
+    each = ", ".join(percent(rate) for rate in found["by_fold_ensemble"])
+    return f"""## Photos of anything else
+
+{found["photos"]} negatives were held out of the five fold ensembles, whole species among them. At
+the shipped thresholds the fold ensembles report {percent(found["false_species"])} of them as one of
+the eleven (each ensemble: {each}): {percent(found["false_species_seen"])} of things whose kind they
+had learned, {percent(found["false_species_unseen"])} of species that they had never seen. The
+shipped members were afterwards fitted with these photos as well, so that the bundle knows them; the
+rates for photos that it has not seen are the ones given here.
+
+{table(["folder", "photos", "reported as one of the eleven"], rows)}"""
+
+
+def _ablation(metrics: dict[str, Any]) -> str:
+    rows = [
+        [
+            " + ".join(row["members"]),
+            percent(row["out_of_fold_top1"], 2),
+            percent(row["test_top1"], 2),
+            f"{row['test_ece']:.3f}",
+            f"{row['cpu_ms']:.1f}",
+        ]
+        for row in metrics["ablation"]
+    ]
+    head = ["members", "top-1 out of fold", "top-1 test", "ECE test", "CPU ms a photo"]
+    vgg = metrics.get("vgg16_cpu_ms")
+    note = (
+        "\n\nVGG16, a member of the published ensemble, is not shipped: without its ImageNet "
+        "weights no accuracy could be measured, and its graph alone costs "
+        f"{vgg:.1f} CPU ms a photo."
+        if vgg
+        else ""
+    )
+    return f"""## Which members, and what they cost
+
+Each subset has a stack of its own. CPU time is of one core, batches of eight, members' graphs
+alone; it differs from machine to machine, its ratios less.
+
+{table(head, rows)}{note}"""
+
+
+def _data(recipe: Recipe, metrics: dict[str, Any]) -> str:
+    rows = [[m.name, m.backbone, ORIGINS[m.backbone]] for m in recipe.members]
+    return f"""## Data and starting weights
+
+* Species: {metrics["species_photos"]} web photographs of eleven classes from a public repository,
+  exact duplicates and conflicting labels removed; near-duplicates stay on one side of every split.
+* Negatives: {metrics["negative_photos"]} photographs of blank frames and vehicles (camera traps of
+  one site) and of other species (that site and the web).
+* {metrics["mislabelled"]} training photos whose label a linear model on the other folds found very
+  unlikely have weight 0 in training; nothing is scored without them.
+
+{table(["member", "architecture", "starting weights"], rows)}"""
+
+
+def _limits() -> str:
+    return """## Limits
+
+* Trained on web photographs: animals are large and in focus. A small or half-hidden animal in a
+  camera-trap frame is outside of what was measured here; expect more abstentions.
+* A whole-frame classifier: it sees the photo squeezed to 224 x 224 pixels, one answer a photo.
+* Look-alike cats that it was not taught are its most frequent false species.
+* Blank frames and vehicles come from one site; others may be called `novel` or `low_confidence`.
+* `Panthers` are melanistic leopards and jaguars, `Rhino` is five species, `African_Elephant` two:
+  their Red List category is a range.
+* A probability is calibrated for photos like the test photos, most of which show one of the
+  eleven."""
+
+
+def draw_reliability(rows: Sequence[dict[str, float]], ece: float, path: Path) -> None:
+    """Reliability diagram: accuracy against confidence, and how many photos each bin holds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    confidence = [row["confidence"] for row in rows]
+    figure, (above, below) = pyplot.subplots(
+        2, 1, figsize=(5, 5.6), height_ratios=(3, 1), sharex=True, layout="constrained"
+    )
+    above.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="perfectly calibrated")
+    above.plot(confidence, [row["accuracy"] for row in rows], "o-", color="#1f5f8b", label="iucn11")
+    above.set(ylabel="accuracy", ylim=(0, 1.02), title=f"Reliability, test photos (ECE {ece:.3f})")
+    above.legend(frameon=False)
+    below.bar(confidence, [row["photos"] for row in rows], width=0.05, color="#1f5f8b")
+    below.set(xlabel="calibrated probability of the most probable label", ylabel="photos")
+    below.set_yscale("log")
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)

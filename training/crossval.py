@@ -1,0 +1,268 @@
+"""Out-of-fold and final members: what every photo looks like to a network that never saw it.
+
+For each member and each of the recipe's folds one fit on the other folds; then one final fit on
+all development photos and all negatives. Each writes one file and is skipped where it exists, so
+that a run can be resumed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from training.augment import draw_views
+from training.backbones import load_npz
+from training.data import TEST, Dataset
+from training.fit import (
+    Dense,
+    FittedMember,
+    Floats,
+    Network,
+    build_network,
+    dense_arrays,
+    dense_layers,
+    feature_maps,
+    fit_member,
+    load_arrays,
+    pooled,
+    pretrain,
+    rear_weights,
+    sample_weights,
+    save_arrays,
+    set_rear_weights,
+)
+from training.recipe import MemberRecipe, Recipe
+
+FINAL = "final"
+TEACHER = "mobilenetv2_imagenet.npz"
+
+
+def usable(dataset: Dataset) -> NDArray[np.int64]:
+    """Indices of all photos that are not test photos: what views are drawn of."""
+    return np.flatnonzero(dataset.fold != TEST)
+
+
+def run_file(out: Path, member: str, run: int | str) -> Path:
+    """Where the fit `run` (a fold's number or `FINAL`) of `member` is kept."""
+    return out / f"{member}-{run}.npz"
+
+
+def frozen_features(dataset: Dataset, recipe: Recipe, weights: Path, out: Path) -> Floats:
+    """Pooled features (n, channels) of the untrained members that are whole, side by side.
+
+    n runs over `usable(dataset)`.
+    """
+    path = out / "frozen.npy"
+    if not path.exists():
+        parts = []
+        for member in recipe.members:
+            network = build_network(member.backbone, member_weights(member, weights))
+            if network.front is None:
+                parts.append(pooled(network.whole, dataset.pixels[usable(dataset)]))
+            keras.backend.clear_session()
+        np.save(path, np.concatenate(parts, axis=1))
+    features: Floats = np.load(path)
+    return features
+
+
+def member_weights(member: MemberRecipe, weights: Path) -> Path | str | None:
+    """Where a member starts from: `imagenet`, `none`, or a file of the folder `weights`."""
+    if member.weights == "imagenet":
+        return "imagenet"
+    return None if member.weights == "none" else weights / member.weights
+
+
+def mislabelled(dataset: Dataset, recipe: Recipe, features: Floats) -> NDArray[np.bool_]:
+    """Photos whose label a linear model on the other folds finds very unlikely: bool (n,).
+
+    n runs over `usable(dataset)`. Only training weights follow from this; nothing is ever scored
+    without them.
+    """
+    index = usable(dataset)
+    label, fold = dataset.label[index], dataset.fold[index]
+    suspect = np.zeros(len(index), bool)
+    for k in range(recipe.split.folds):
+        train, held = (fold >= 0) & (fold != k), fold == k
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=200))
+        model.fit(features[train], label[train])
+        probability = model.predict_proba(features[held])
+        classes = list(model[-1].classes_)
+        own = probability[np.arange(held.sum()), [classes.index(c) for c in label[held]]]
+        suspect[held] = (own < recipe.fit.noise_below) & (
+            probability.max(axis=1) > recipe.fit.noise_above
+        )
+    return suspect & (label < len(dataset.species))
+
+
+class Inputs:
+    """What a member's trained part reads: photos, or the output of its frozen front.
+
+    views: (views, n, ...); clean: (n, ...); n runs over `usable(dataset)`.
+    """
+
+    def __init__(self, dataset: Dataset, recipe: Recipe, out: Path) -> None:
+        self.index = usable(dataset)
+        self.views: NDArray[Any] = draw_views(
+            dataset.pixels, self.index, recipe.fit, out / "views.npy", recipe.seed
+        )
+        self.clean: NDArray[Any] = dataset.pixels[self.index]
+
+    def behind(self, network: Network, path: Path) -> None:
+        """Replace photos by what `network.front` makes of them, kept at `path`."""
+        if network.front is None:
+            return
+        shape = (len(self.views) + 1, len(self.index), *network.front.output.shape[1:])
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            maps = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
+            feature_maps(network.front, self.clean, maps[-1])
+            for view, photos in enumerate(self.views):
+                print(f"frozen part, view {view + 1} of {len(self.views)}", flush=True)
+                feature_maps(network.front, photos, maps[view])
+            maps.flush()
+            partial.rename(path)
+        stored = np.load(path, mmap_mode="r")
+        self.views, self.clean = stored[:-1], stored[-1]
+
+
+def teacher_answers(views: NDArray[np.uint8], weights: Path, out: Path) -> Floats:
+    """ImageNet probabilities (views, n, 1000) of MobileNetV2 for the augmented photos."""
+    path = out / "teacher.npy"
+    if not path.exists():
+        image = layers.Input(views.shape[2:], dtype="uint8")
+        teacher = keras.applications.MobileNetV2(weights=None)
+        load_npz(teacher, weights / TEACHER)
+        model = keras.Model(image, teacher(layers.Rescaling(1 / 127.5, offset=-1.0)(image)))
+        answers = [
+            np.concatenate(
+                [model.predict_on_batch(view[i : i + 64]) for i in range(0, len(view), 64)]
+            )
+            for view in views
+        ]
+        np.save(path, np.stack(answers).astype(np.float16))
+    stored: Floats = np.load(path)
+    return stored
+
+
+def crossvalidate(
+    dataset: Dataset, recipe: Recipe, weights: Path, out: Path, only: str | None = None
+) -> None:
+    """Fit every member (or the one named `only`) on every fold and on everything, resuming."""
+    features = frozen_features(dataset, recipe, weights, out)
+    suspect = mislabelled(dataset, recipe, features)
+    index = usable(dataset)
+    files = [dataset.files[i] for i in index[suspect]]
+    (out / "mislabelled.json").write_text(json.dumps(files, indent=1), encoding="utf-8")
+    print(f"{len(files)} training photos taken for mislabelled", flush=True)
+    for member in recipe.members:
+        if only in (None, member.name):
+            _fit_runs(dataset, recipe, member, ~suspect, weights, out)
+
+
+def _fit_runs(
+    dataset: Dataset,
+    recipe: Recipe,
+    member: MemberRecipe,
+    clean: NDArray[np.bool_],
+    weights: Path,
+    out: Path,
+) -> None:
+    index = usable(dataset)
+    label, fold = dataset.label[index], dataset.fold[index]
+    runs: list[int | str] = [*range(recipe.split.folds), FINAL]
+    todo = [run for run in runs if not run_file(out, member.name, run).exists()]
+    if not todo:
+        return
+    network = build_network(member.backbone, member_weights(member, weights))
+    inputs = Inputs(dataset, recipe, out)
+    photos, photo_views = inputs.clean, inputs.views
+    inputs.behind(network, out / f"{member.name}-front.npy")
+    start = _start(network, inputs, photo_views, member, recipe, weights, out)
+    for run in todo:
+        print(f"{member.name}: run {run}", flush=True)
+        train = (
+            np.arange(len(index)) if run == FINAL else np.flatnonzero((fold >= 0) & (fold != run))
+        )
+        fold_weights = np.zeros(len(index), np.float32)
+        fold_weights[train] = sample_weights(label[train], clean[train], recipe.fit)
+        set_rear_weights(network, start)
+        seed = recipe.seed * 1000 + (99 if run == FINAL else int(run))
+        fitted = fit_member(
+            network,
+            inputs.views,
+            inputs.clean,
+            label=label,
+            weights=fold_weights,
+            indices=train,
+            classes=len(dataset.labels),
+            member=member,
+            recipe=recipe.fit,
+            seed=seed,
+        )
+        _keep(fitted, inputs, photos, run_file(out, member.name, run), with_weights=run == FINAL)
+
+
+def _start(
+    network: Network,
+    inputs: Inputs,
+    photo_views: NDArray[np.uint8],
+    member: MemberRecipe,
+    recipe: Recipe,
+    weights: Path,
+    out: Path,
+) -> dict[str, NDArray[Any]]:
+    """Weights that every run of `member` starts from."""
+    if not member.pretrain_epochs or network.front is None:
+        return rear_weights(network)
+    path = out / f"{member.name}-start.npz"
+    if not path.exists():
+        keras.utils.set_random_seed(recipe.seed)
+        teacher = teacher_answers(photo_views, weights, out)
+        pretrain(
+            network,
+            inputs.views,
+            teacher,
+            member=member,
+            recipe=recipe.fit,
+            seed=recipe.seed,
+        )
+        save_arrays(path, rear_weights(network))
+    return load_arrays(path)
+
+
+def _keep(
+    fitted: FittedMember,
+    inputs: Inputs,
+    photos: NDArray[np.uint8],
+    path: Path,
+    *,
+    with_weights: bool,
+) -> None:
+    """Keep a run's features of all usable photos, its head, and the final run's weights."""
+    network = fitted.network
+    arrays: dict[str, NDArray[Any]] = {
+        "features": pooled(network.rear, inputs.clean).astype(np.float16),
+        **dense_arrays(fitted.dense),
+    }
+    if network.front is None:
+        arrays["flipped"] = pooled(network.whole, photos, flip=True).astype(np.float16)
+    if with_weights:
+        arrays |= rear_weights(network)
+    save_arrays(path, arrays)
+
+
+def load_run(out: Path, member: str, run: int | str) -> tuple[Floats, Floats | None, Dense]:
+    """Features of the usable photos, of their mirror images where kept, and the head of a run."""
+    arrays = load_arrays(run_file(out, member, run))
+    features = arrays["features"].astype(np.float32)
+    flipped = arrays["flipped"].astype(np.float32) if "flipped" in arrays else None
+    return features, flipped, dense_layers(arrays)

@@ -1,0 +1,217 @@
+"""Photos and labels as arrays, split once: what every later step reads and none may change."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from training.recipe import Recipe
+from trapsort.decode import SIDE, decode
+from trapsort.errors import InputError, PhotoError
+
+REJECTIONS = ("blank", "other_animal", "vehicle")
+TEST, HELD_OUT = -1, -2
+"""Values of `Dataset.fold` for photos that no step before `evaluate` may use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """All photos of a recipe, in one order.
+
+    pixels: uint8 (n, 224, 224, 3), memory-mapped; label: int (n,), index into `labels`;
+    fold: int (n,), the cross-validation fold, or `TEST`, or `HELD_OUT` (negatives kept for the
+    model card); folder: the folder's own name, finer than the label for negatives.
+    """
+
+    labels: tuple[str, ...]
+    files: tuple[str, ...]
+    folder: tuple[str, ...]
+    label: NDArray[np.int64]
+    fold: NDArray[np.int64]
+    pixels: NDArray[np.uint8]
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Labels that name an animal the bundle reports."""
+        return tuple(name for name in self.labels if name not in REJECTIONS)
+
+    @property
+    def development(self) -> NDArray[np.int64]:
+        """Indices that may be used for fitting, stacking, calibration and thresholds."""
+        return np.flatnonzero(self.fold >= 0)
+
+    @property
+    def test(self) -> NDArray[np.int64]:
+        """Indices of the untouched test photos (species only)."""
+        return np.flatnonzero(self.fold == TEST)
+
+    @property
+    def held_out(self) -> NDArray[np.int64]:
+        """Indices of negatives that no fold ensemble has seen."""
+        return np.flatnonzero(self.fold == HELD_OUT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    file: Path
+    label: str
+    group: str
+    folder: str
+
+
+def _read_manifest(folder: Path) -> list[dict[str, str]]:
+    manifest = folder / "manifest.csv"
+    if not manifest.is_file():
+        raise InputError(
+            f"{manifest} does not exist.", "Give --data the folder that holds the photos."
+        )
+    with manifest.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _sequence(row: dict[str, str]) -> str:
+    """Group of a negative: consecutive camera-trap frames (blocks of 20 numbers) stay together."""
+    stem = Path(row.get("source_path", row["file"])).stem
+    digits = "".join(character for character in stem if character.isdigit())
+    return (
+        f"{row['label']}:{int(digits[-7:]) // 20}" if row["camera_trap"] == "1" and digits else stem
+    )
+
+
+def read_rows(recipe: Recipe, data: Path) -> list[_Row]:
+    """All photos that the recipe names, species first, in the order of the manifests."""
+    rows = [
+        _Row(data / recipe.data / row["file"], row["label"], row["group"], row["label"])
+        for row in _read_manifest(data / recipe.data)
+    ]
+    for row in _read_manifest(data / recipe.negatives) if recipe.negatives else []:
+        label = row["label"] if row["label"] in REJECTIONS else "other_animal"
+        path = data / recipe.negatives / row["file"]
+        rows.append(_Row(path, label, _sequence(row), row["label"]))
+    return rows
+
+
+def split(rows: list[_Row], recipe: Recipe) -> NDArray[np.int64]:
+    """Fold of each row; whole groups, stratified by label.
+
+    Species: `test_fraction` of the groups is `TEST`, the rest is dealt into folds. Negatives: the
+    named folders and the later half of every other folder are `HELD_OUT`; the rest is dealt into
+    folds by whole folder (one species is never on both sides of a fold), blanks and vehicles by
+    sequence.
+    """
+    fold = np.full(len(rows), HELD_OUT, np.int64)
+    label = np.array([row.label for row in rows])
+    group = np.array([row.group for row in rows])
+    species = np.flatnonzero(~np.isin(label, REJECTIONS))
+    parts = 20
+    dealt = _deal(label[species], group[species], parts, recipe.seed)
+    test = dealt < round(recipe.split.test_fraction * parts)
+    fold[species[test]] = TEST
+    kept = species[~test]
+    fold[kept] = _deal(label[kept], group[kept], recipe.split.folds, recipe.seed + 1)
+    other = 0
+    for name in dict.fromkeys(row.folder for row in rows if row.label in REJECTIONS):
+        if name in recipe.split.held_out_negatives:
+            continue
+        members = np.array([i for i, row in enumerate(rows) if row.folder == name])
+        sequences = list(dict.fromkeys(sorted(group[members])))
+        early = set(sequences[: (len(sequences) + 1) // 2])
+        used = [i for i in members if group[i] in early]
+        if name in REJECTIONS:
+            place = {sequence: k % recipe.split.folds for k, sequence in enumerate(sequences)}
+            fold[used] = [place[group[i]] for i in used]
+        else:
+            fold[used] = other % recipe.split.folds
+            other += 1
+    return fold
+
+
+def _deal(
+    label: NDArray[np.str_], group: NDArray[np.str_], parts: int, seed: int
+) -> NDArray[np.int64]:
+    dealt = np.empty(len(label), np.int64)
+    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+    for part, (_, members) in enumerate(splitter.split(label, label, group)):
+        dealt[members] = part
+    return dealt
+
+
+def prepare(recipe: Recipe, data: Path, out: Path) -> None:
+    """Decode every photo exactly as serving does and write arrays and the split below `out`.
+
+    Raises `InputError` for a photo that cannot be decoded or a label with too few photos.
+    """
+    rows = read_rows(recipe, data)
+    fold = split(rows, recipe)
+    labels = _label_order(rows)
+    _check_enough(rows, recipe)
+    out.mkdir(parents=True, exist_ok=True)
+    pixels = np.lib.format.open_memmap(
+        out / "pixels.npy", mode="w+", dtype=np.uint8, shape=(len(rows), SIDE, SIDE, 3)
+    )
+
+    def load(index: int) -> str:
+        content = rows[index].file.read_bytes()
+        try:
+            pixels[index] = decode(content).pixels
+        except PhotoError as error:
+            raise InputError(f"{rows[index].file}: {error}", "Leave it out.") from error
+        return hashlib.sha256(content).hexdigest()
+
+    with ThreadPoolExecutor() as pool:
+        digests = list(pool.map(load, range(len(rows))))
+    pixels.flush()
+    table = [
+        {
+            "file": str(row.file.relative_to(data)),
+            "label": row.label,
+            "folder": row.folder,
+            "group": row.group,
+            "fold": int(fold[i]),
+            "sha256": digests[i],
+        }
+        for i, row in enumerate(rows)
+    ]
+    manifest = {"recipe": recipe.name, "seed": recipe.seed, "labels": labels, "photos": table}
+    (out / "dataset.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _label_order(rows: list[_Row]) -> list[str]:
+    found = {row.label for row in rows}
+    return sorted(found - set(REJECTIONS)) + [name for name in REJECTIONS if name in found]
+
+
+def _check_enough(rows: list[_Row], recipe: Recipe) -> None:
+    for name in _label_order(rows):
+        groups = {row.group for row in rows if row.label == name}
+        if len(groups) < recipe.split.folds + 2:
+            raise InputError(
+                f"Class {name} has only {len(groups)} separate photos.",
+                f"Give at least {recipe.split.folds + 2}, or leave the class out.",
+            )
+
+
+def load_dataset(out: Path) -> Dataset:
+    """What `prepare` wrote; raises `InputError` where it has not run."""
+    try:
+        manifest = json.loads((out / "dataset.json").read_text(encoding="utf-8"))
+        pixels = np.load(out / "pixels.npy", mmap_mode="r")
+    except OSError as error:
+        raise InputError(f"No prepared data: {error}", "Run the step prepare first.") from error
+    photos, labels = manifest["photos"], tuple(manifest["labels"])
+    return Dataset(
+        labels=labels,
+        files=tuple(photo["file"] for photo in photos),
+        folder=tuple(photo["folder"] for photo in photos),
+        label=np.array([labels.index(photo["label"]) for photo in photos]),
+        fold=np.array([photo["fold"] for photo in photos]),
+        pixels=pixels,
+    )

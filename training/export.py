@@ -1,0 +1,318 @@
+"""Fitted members to a bundle; refused unless the graph answers what Keras answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.crossval import FINAL, member_weights, run_file
+from training.data import Dataset
+from training.fit import (
+    Dense,
+    Floats,
+    build_network,
+    dense_layers,
+    dense_logits,
+    load_arrays,
+    pooled,
+    set_rear_weights,
+)
+from training.recipe import MemberRecipe, Recipe
+from training.stack import load_stack
+from trapsort.bundle import SCHEMA
+from trapsort.errors import TrapsortError
+
+TOLERANCE = 1e-4
+PHOTOS = 200
+GRAPH = "ensemble.onnx"
+
+
+class ExportError(TrapsortError):
+    """The exported graph does not answer what the trained networks answer."""
+
+    exit_code = 1
+
+
+def halved(array: NDArray[Any]) -> Floats:
+    """Rounded to half precision, as the bundle stores it, and back to single."""
+    rounded: Floats = array.astype(np.float16).astype(np.float32)
+    return rounded
+
+
+def convert_member(
+    member: MemberRecipe, weights: Path, fitted: Path, photos: NDArray[np.uint8], target: Path
+) -> tuple[Floats, Dense]:
+    """Write a member's graph, photo to feature map, to `target`.
+
+    Returns what Keras makes of `photos`: pooled features (n, channels), and the head. Run in a
+    process of its own: a conversion takes several gigabytes and does not give them back.
+    """
+    import tensorflow as tf
+    import tf2onnx
+
+    from training.graph import OPSET, single_input, unfuse_zero_padding
+
+    network = build_network(member.backbone, member_weights(member, weights))
+    arrays = load_arrays(fitted)
+    set_rear_weights(network, arrays)
+    halve_kernels(network.whole)
+    signature = [tf.TensorSpec((None, *network.whole.input_shape[1:]), tf.uint8, name="image")]
+    model, _ = tf2onnx.convert.from_keras(network.whole, signature, opset=OPSET)
+    single_input(model)
+    unfuse_zero_padding(model)
+    target.write_bytes(model.SerializeToString())
+    dense = tuple((halved(kernel), bias) for kernel, bias in dense_layers(arrays))
+    return pooled(network.whole, photos), dense
+
+
+def halve_kernels(model: Any) -> None:
+    """Fold batch norms into the convolutions before them, then round all kernels to half precision.
+
+    The converter folds them anyway; folded afterwards, a kernel that was rounded before would be
+    no number of half precision any more. A folded batch norm keeps its shift and the scale 1.
+    """
+    from keras import layers
+
+    for layer in model._flatten_layers():
+        if not isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
+            continue
+        kernel, *bias = layer.get_weights()
+        followers = {node.operation for node in layer._outbound_nodes}
+        norm = next(iter(followers))
+        if len(followers) == 1 and isinstance(norm, layers.BatchNormalization):
+            gamma, beta, mean, variance = norm.get_weights()
+            scale = gamma / np.sqrt(variance + norm.epsilon)
+            depthwise = isinstance(layer, layers.DepthwiseConv2D)
+            kernel = kernel * (scale[:, None] if depthwise else scale)
+            shift = beta - mean * scale + sum(each * scale for each in bias)
+            bias = [np.zeros_like(each) for each in bias]
+            one, none = np.ones_like(gamma), np.zeros_like(gamma)
+            norm.set_weights([one, shift, none, one - norm.epsilon])
+        layer.set_weights([halved(kernel), *bias])
+
+
+def convert_members(
+    recipe: Recipe, weights: Path, out: Path, photos: NDArray[np.uint8]
+) -> list[tuple[Floats, Dense]]:
+    """Convert every member, each in a process of its own."""
+    answers = []
+    for member in recipe.members:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            task = pool.submit(
+                convert_member,
+                member,
+                weights,
+                run_file(out, member.name, FINAL),
+                photos,
+                out / f"{member.name}.onnx",
+            )
+            answers.append(task.result())
+    return answers
+
+
+def parity_photos(dataset: Dataset) -> NDArray[np.uint8]:
+    """`PHOTOS` development photos, spread evenly: what the graph is compared on."""
+    chosen = dataset.development
+    photos: NDArray[np.uint8] = dataset.pixels[
+        chosen[np.linspace(0, len(chosen) - 1, PHOTOS).astype(int)]
+    ]
+    return photos
+
+
+def check_resize(dataset: Dataset, data: Path) -> None:
+    """Refuse training pixels that serving would not see: decode some photos anew and compare."""
+    from trapsort.decode import decode
+
+    for index in np.linspace(0, len(dataset.files) - 1, PHOTOS).astype(int):
+        served = decode((data / dataset.files[index]).read_bytes()).pixels
+        if not np.array_equal(served, dataset.pixels[index]):
+            raise ExportError(
+                f"{dataset.files[index]} is resized otherwise than when the networks learned it.",
+                "Run the step prepare anew, then fit.",
+            )
+
+
+def build_graph(dataset: Dataset, recipe: Recipe, weights: Path, out: Path) -> dict[str, float]:
+    """Convert, fuse and compare; write `ensemble.onnx` below `out`.
+
+    Returns the largest difference of each output from Keras. Raises `ExportError` above 1e-4.
+    """
+    import onnx
+
+    from training.graph import MemberGraph, fuse
+
+    photos = parity_photos(dataset)
+    answers = convert_members(recipe, weights, out, photos)
+    stack, white, _ = load_stack(out)
+    graphs = [
+        MemberGraph(member.name, onnx.load(out / f"{member.name}.onnx"), dense)
+        for member, (_, dense) in zip(recipe.members, answers, strict=True)
+    ]
+    model = fuse(
+        graphs,
+        stack=(stack.kernel, stack.bias),
+        whitening=(white.kernel, white.bias),
+        labels=len(dataset.labels),
+    )
+    (out / GRAPH).write_bytes(model.SerializeToString())
+    votes = np.stack([_softmax(dense_logits(f, dense)) for f, dense in answers], axis=1)
+    expected = {
+        "probabilities": stack.apply(votes),
+        "members": votes,
+        "features": white.apply(np.concatenate([features for features, _ in answers], axis=1)),
+    }
+    return compare(out / GRAPH, photos, expected)
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def compare(path: Path, photos: NDArray[np.uint8], expected: dict[str, Floats]) -> dict[str, float]:
+    """Largest difference of each output of the graph at `path` from what is expected.
+
+    Probabilities are compared as they are, features relative to their spread. Raises `ExportError`
+    where one differs by more than `TOLERANCE`.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = list(expected)
+    parts = [session.run(names, {"image": photos[i : i + 8]}) for i in range(0, len(photos), 8)]
+    apart = {}
+    for place, name in enumerate(names):
+        found = np.concatenate([part[place] for part in parts])
+        unit = float(expected[name].max() - expected[name].min()) if name == "features" else 1.0
+        apart[name] = float(np.abs(found - expected[name]).max()) / unit
+    for name, difference in apart.items():
+        if not difference <= TOLERANCE:
+            raise ExportError(
+                f"{path}: {name} differs from Keras by {difference:.2g}, more than {TOLERANCE}.",
+                "The conversion is wrong; nothing was exported.",
+            )
+    return apart
+
+
+def keras_members(backbones: Sequence[str], labels: int) -> list[Any]:
+    """Untrained Keras networks of these backbones, uint8 photos in, for timing only."""
+    from training.backbones import build_member
+
+    return [build_member(name, labels, weights=None) for name in backbones]
+
+
+def vgg16_milliseconds(labels: int, out: Path) -> float:
+    """CPU milliseconds a photo of the published ensemble's VGG16, weights untrained."""
+    from training.evaluate import member_milliseconds
+
+    path = out / "vgg16-untrained.onnx"
+    if not path.exists():
+        member = MemberRecipe("vgg16", "VGG16", "none", 0, 0.0)
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            pool.submit(convert_untrained, member, path).result()
+    return member_milliseconds(path)
+
+
+def convert_untrained(member: MemberRecipe, target: Path) -> None:
+    """Write the graph of a member with random weights, for timing."""
+    import tensorflow as tf
+    import tf2onnx
+
+    from training.graph import OPSET
+
+    whole = build_network(member.backbone, None).whole
+    signature = [tf.TensorSpec((None, *whole.input_shape[1:]), tf.uint8, name="image")]
+    model, _ = tf2onnx.convert.from_keras(whole, signature, opset=OPSET)
+    target.write_bytes(model.SerializeToString())
+
+
+def export_bundle(
+    dataset: Dataset, recipe: Recipe, *, data: Path, weights: Path, out: Path, exports: Path
+) -> Path:
+    """Build, check, measure and write the bundle; its folder.
+
+    Raises `ExportError` where the graph or the resize is not what was trained.
+    """
+    from training.card import draw_reliability, write_card
+    from training.evaluate import evaluate
+    from trapsort.bundle import load_bundle
+    from trapsort.session import open_session
+
+    check_resize(dataset, data)
+    apart = build_graph(dataset, recipe, weights, out)
+    draft = out / "bundle"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    shutil.copy(out / GRAPH, draft / GRAPH)
+    write_manifest(dataset, recipe, out, draft)
+    bundle = load_bundle(draft)
+    metrics = evaluate(dataset, recipe, out, bundle, open_session(bundle))
+    metrics["parity"] = apart
+    metrics["mislabelled"] = len(json.loads((out / "mislabelled.json").read_text("utf-8")))
+    species = dataset.label < len(dataset.species)
+    metrics["species_photos"] = int(species.sum())
+    metrics["negative_photos"] = int((~species).sum())
+    metrics["vgg16_cpu_ms"] = vgg16_milliseconds(len(dataset.labels), out)
+    text = json.dumps(metrics, indent=1)
+    (draft / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    write_card(recipe, dataset.labels, metrics, draft / "MODEL_CARD.md")
+    draw_reliability(
+        metrics["test"]["reliability"], metrics["test"]["ece"], draft / "reliability.png"
+    )
+    write_manifest(dataset, recipe, out, draft)
+    target = exports / f"{recipe.name}-{recipe.version}"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(draft, target)
+    load_bundle(target)
+    return target
+
+
+def write_manifest(dataset: Dataset, recipe: Recipe, out: Path, folder: Path) -> None:
+    """Write `bundle.json` over all other files in `folder`."""
+    from trapsort.redlist import red_list
+
+    stack, white, rule = load_stack(out)
+    entries = red_list().entries
+    taxa = {
+        label: [taxon.scientific_name for taxon in entries[label].taxa] if label in entries else []
+        for label in dataset.species
+    }
+    files = sorted(path for path in folder.iterdir() if path.name != "bundle.json")
+    table = {
+        "schema": SCHEMA,
+        "name": recipe.name,
+        "version": recipe.version,
+        "title": recipe.title,
+        "graph": GRAPH,
+        "labels": list(dataset.labels),
+        "species": list(dataset.species),
+        "taxa": taxa,
+        "members": [{"name": m.name, "backbone": m.backbone} for m in recipe.members],
+        "calibration": {"method": "temperature, in the graph", "temperature": stack.temperature},
+        "decision": {
+            "min_probability": round(rule.min_probability, 4),
+            "min_agreement": rule.min_agreement,
+            "max_distance": round(rule.max_distance, 4),
+            "centroids": [[round(float(x), 4) for x in row] for row in white.centroids],
+        },
+        "files": {
+            path.name: {
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                "bytes": path.stat().st_size,
+            }
+            for path in files
+        },
+    }
+    (folder / "bundle.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,105 @@
+"""A recipe: everything that decides what a training run does, read from one TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from trapsort.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRecipe:
+    """How photos are divided; groups of near-duplicates are never torn apart."""
+
+    test_fraction: float
+    folds: int
+    held_out_negatives: tuple[str, ...]
+    """Names of negative folders of which no photo is used before the model card is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRecipe:
+    """One member of the ensemble and how it is fitted."""
+
+    name: str
+    backbone: str
+    weights: str
+    epochs: int
+    learning_rate: float
+    flip: bool = False
+    pretrain_epochs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FitRecipe:
+    """What all members have in common while they are fitted."""
+
+    batch: int
+    views: int
+    label_smoothing: float
+    dropout: float
+    class_weight_range: tuple[float, float]
+    noise_below: float
+    noise_above: float
+    rotation_degrees: float
+    shift: float
+    zoom: float
+    grey_probability: float
+    strip_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecipe:
+    """What the shipped thresholds have to reach on out-of-fold photos."""
+
+    target_accuracy: float
+    target_coverage: float
+    target_false_species: float
+    novelty_dimensions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One published system, whole."""
+
+    name: str
+    version: str
+    title: str
+    seed: int
+    data: str
+    negatives: str
+    split: SplitRecipe
+    fit: FitRecipe
+    members: tuple[MemberRecipe, ...]
+    decision: DecisionRecipe
+
+
+def _typed(kind: type[Any], table: dict[str, Any], where: str) -> Any:
+    known = {field.name for field in fields(kind)}
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise SettingsError(
+            f"{where}: unknown key {unknown[0]!r}", f"Known keys: {', '.join(sorted(known))}."
+        )
+    try:
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+    except TypeError as error:
+        raise SettingsError(f"{where}: {error}", "Compare with training/recipes.") from error
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe; raises `SettingsError` naming the key that is wrong."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}", "Give the path of a recipe file.") from error
+    table["members"] = [
+        _typed(MemberRecipe, member, f"{path} [[members]]") for member in table.get("members", [])
+    ]
+    for key, kind in (("split", SplitRecipe), ("fit", FitRecipe), ("decision", DecisionRecipe)):
+        table[key] = _typed(kind, table.get(key, {}), f"{path} [{key}]")
+    recipe: Recipe = _typed(Recipe, table, str(path))
+    return recipe

@@ -1,0 +1,276 @@
+"""From members to one calibrated answer: meta-learner, temperature, novelty, thresholds.
+
+Everything here is fitted on out-of-fold scores: what members said of photos they had not seen.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+
+from training.crossval import FINAL, load_run, usable
+from training.data import Dataset
+from training.fit import Floats, dense_logits, load_arrays, save_arrays
+from training.recipe import DecisionRecipe, Recipe
+from trapsort.ensemble import agreement, novelty
+
+REGULARISATION = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""Inverse strengths that the meta-learner is tried with, on out-of-fold photos."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whitening:
+    """Pooled features to a space in which distances are Mahalanobis's.
+
+    kernel (channels, dimensions), bias (dimensions,); centroids (species, dimensions).
+    """
+
+    kernel: Floats
+    bias: Floats
+    centroids: Floats
+
+    def apply(self, features: Floats) -> Floats:
+        """Whitened features (n, dimensions) of pooled features (n, channels)."""
+        return (features @ self.kernel + self.bias).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The fitted meta-learner with its temperature folded in: kernel (members x labels, labels)."""
+
+    kernel: Floats
+    bias: Floats
+    temperature: float
+    regularisation: float
+
+    def apply(self, members: Floats) -> Floats:
+        """Calibrated probabilities (n, labels) of member probabilities (n, members, labels)."""
+        flat = members.reshape(len(members), -1)
+        return np.asarray(softmax(flat @ self.kernel + self.bias, axis=1), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfFold:
+    """What fold ensembles said of every development photo.
+
+    index (n,) into `usable`; label, fold (n,); members (n, members, labels); features
+    (n, dimensions), whitened by a projection that had not seen the photo; distance (n,).
+    """
+
+    index: NDArray[np.int64]
+    label: NDArray[np.int64]
+    fold: NDArray[np.int64]
+    members: Floats
+    distance: Floats
+
+
+def member_probabilities(out: Path, recipe: Recipe, run: int | str) -> tuple[Floats, Floats]:
+    """A run's member probabilities (n, members, labels) and joined features (n, channels)."""
+    probabilities, joined = [], []
+    for member in recipe.members:
+        features, flipped, dense = load_run(out, member.name, run)
+        own: Floats = softmax(dense_logits(features, dense), axis=1)
+        if member.flip and flipped is not None:
+            mirrored = softmax(dense_logits(flipped, dense), axis=1)
+            own = ((own + mirrored) / 2).astype(np.float32)
+            features = ((features + flipped) / 2).astype(np.float32)
+        probabilities.append(own)
+        joined.append(features)
+    return np.stack(probabilities, axis=1).astype(np.float32), np.concatenate(joined, axis=1)
+
+
+def whiten(features: Floats, label: NDArray[np.int64], species: int, dimensions: int) -> Whitening:
+    """Fit a projection and the species' centroids on features of photos that are species.
+
+    Channels are scaled to unit variance, projected on their principal components, then whitened by
+    the covariance within species (Lee et al. 2018).
+    """
+    scale = 1.0 / (features.std(axis=0) + 1e-3)
+    mean = features.mean(axis=0)
+    pca = PCA(dimensions, svd_solver="randomized", random_state=0).fit((features - mean) * scale)
+    projected = pca.transform((features - mean) * scale)
+    centroids = np.stack([projected[label == k].mean(axis=0) for k in range(species)])
+    within = np.cov((projected - centroids[label]).T)
+    values, vectors = np.linalg.eigh(within)
+    turn = vectors / np.sqrt(np.maximum(values, 1e-6))
+    kernel = (scale[:, None] * pca.components_.T) @ turn
+    bias = -(mean @ kernel) - (pca.mean_ @ pca.components_.T) @ turn
+    return Whitening(
+        kernel.astype(np.float32), bias.astype(np.float32), (centroids @ turn).astype(np.float32)
+    )
+
+
+def out_of_fold(dataset: Dataset, recipe: Recipe, out: Path) -> OutOfFold:
+    """Collect what each fold's ensemble said of the photos of that fold."""
+    index = usable(dataset)
+    label, fold = dataset.label[index], dataset.fold[index]
+    species = len(dataset.species)
+    members = np.zeros((len(index), len(recipe.members), len(dataset.labels)), np.float32)
+    distance = np.zeros(len(index), np.float32)
+    for run in range(recipe.split.folds):
+        probabilities, features = member_probabilities(out, recipe, run)
+        held, train = fold == run, (fold >= 0) & (fold != run) & (label < species)
+        white = whiten(features[train], label[train], species, recipe.decision.novelty_dimensions)
+        members[held] = probabilities[held]
+        distance[held] = novelty(white.apply(features[held]), white.centroids)
+    used = np.flatnonzero(fold >= 0)
+    return OutOfFold(used, label[used], fold[used], members[used], distance[used])
+
+
+def fit_meta(
+    members: Floats, label: NDArray[np.int64], labels: int, strength: float
+) -> tuple[Floats, Floats]:
+    """Kernel and bias of a multinomial logistic regression on member probabilities."""
+    flat = members.reshape(len(members), -1)
+    model = LogisticRegression(C=strength, max_iter=2000).fit(flat, label)
+    kernel = np.zeros((flat.shape[1], labels), np.float32)
+    bias = np.full(labels, -30.0, np.float32)
+    kernel[:, model.classes_] = model.coef_.T
+    bias[model.classes_] = model.intercept_
+    return kernel, bias
+
+
+def nested_logits(oof: OutOfFold, labels: int, strength: float) -> Floats:
+    """Meta-learner's logits (n, labels) of each fold from a fit on the other folds."""
+    logits = np.zeros((len(oof.label), labels), np.float32)
+    flat = oof.members.reshape(len(oof.label), -1)
+    for run in np.unique(oof.fold):
+        held = oof.fold == run
+        kernel, bias = fit_meta(oof.members[~held], oof.label[~held], labels, strength)
+        logits[held] = flat[held] @ kernel + bias
+    return logits
+
+
+def temperature(logits: Floats, label: NDArray[np.int64]) -> float:
+    """Divisor of the logits with the least cross-entropy (Guo et al. 2017), 0.2 to 5."""
+
+    def loss(value: float) -> float:
+        return float(-log_softmax(logits / value, axis=1)[np.arange(len(label)), label].mean())
+
+    return float(minimize_scalar(loss, bounds=(0.2, 5.0), method="bounded").x)
+
+
+def cross_entropy(logits: Floats, label: NDArray[np.int64]) -> float:
+    """Mean negative log-probability of the labels."""
+    return float(-log_softmax(logits, axis=1)[np.arange(len(label)), label].mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Thresholds and what they reach out of fold: shares in 0..1."""
+
+    min_probability: float
+    min_agreement: int
+    max_distance: float
+    coverage: float
+    accuracy: float
+    false_species: float
+
+
+def outcome(
+    probabilities: Floats,
+    members: Floats,
+    distance: Floats,
+    label: NDArray[np.int64],
+    *,
+    species: int,
+    rule: tuple[float, int, float],
+) -> tuple[float, float, float]:
+    """Coverage and accuracy among species photos, and share of others reported as a species."""
+    best = probabilities.argmax(axis=1)
+    accepted = (
+        (best < species)
+        & (probabilities.max(axis=1) >= rule[0])
+        & (agreement(members, best) >= rule[1])
+        & (distance <= rule[2])
+    )
+    animal = label < species
+    right = (best == label)[accepted & animal]
+    false = accepted[~animal].mean() if (~animal).any() else 0.0
+    return float(accepted[animal].mean()), float(right.mean() if len(right) else 0), float(false)
+
+
+def choose_rule(
+    probabilities: Floats, oof: OutOfFold, *, species: int, members: int, recipe: DecisionRecipe
+) -> Rule:
+    """The thresholds with the fewest false species that keep the target accuracy and coverage.
+
+    Where no rule reaches all targets, the one that misses them least.
+    """
+    rules = []
+    animal = oof.label < species
+    for percentile in (90.0, 95.0, 97.5, 99.0, 99.5):
+        farthest = float(np.percentile(oof.distance[animal], percentile))
+        for together in range(1, members + 1):
+            for probability in np.arange(0.30, 0.991, 0.01):
+                values = (float(probability), together, farthest)
+                reached = outcome(
+                    probabilities, oof.members, oof.distance, oof.label,
+                    species=species, rule=values,
+                )  # fmt: skip
+                rules.append(Rule(*values, *reached))
+
+    def miss(rule: Rule) -> tuple[float, float]:
+        short = max(0.0, recipe.target_accuracy - rule.accuracy) * 4
+        short += max(0.0, recipe.target_coverage - rule.coverage)
+        short += max(0.0, rule.false_species - recipe.target_false_species)
+        return round(short, 6), rule.false_species - rule.accuracy - 0.25 * rule.coverage
+
+    return min(rules, key=miss)
+
+
+def fit_stack(dataset: Dataset, recipe: Recipe, out: Path) -> None:
+    """Fit all of it and write `stack.npz` and `stack.json` below `out`."""
+    oof = out_of_fold(dataset, recipe, out)
+    labels, species = len(dataset.labels), len(dataset.species)
+    tried = {c: nested_logits(oof, labels, c) for c in REGULARISATION}
+    scale = {c: temperature(logits, oof.label) for c, logits in tried.items()}
+    best = min(tried, key=lambda c: cross_entropy(tried[c] / scale[c], oof.label))
+    kernel, bias = fit_meta(oof.members, oof.label, labels, best)
+    probabilities = softmax(tried[best] / scale[best], axis=1)
+    rule = choose_rule(
+        probabilities, oof, species=species, members=len(recipe.members), recipe=recipe.decision
+    )
+    _, features = member_probabilities(out, recipe, FINAL)
+    index = usable(dataset)
+    animal = np.flatnonzero((dataset.fold[index] >= 0) & (dataset.label[index] < species))
+    white = whiten(
+        features[animal], dataset.label[index][animal], species, recipe.decision.novelty_dimensions
+    )
+    save_arrays(
+        out / "stack.npz",
+        {
+            "kernel": kernel / scale[best],
+            "bias": bias / scale[best],
+            "white/kernel": white.kernel,
+            "white/bias": white.bias,
+            "white/centroids": white.centroids,
+            "oof/probabilities": probabilities,
+            "oof/label": oof.label,
+        },
+    )
+    summary = {
+        "temperature": scale[best],
+        "regularisation": best,
+        "rule": {name: getattr(rule, name) for name in Rule.__slots__},
+    }
+    (out / "stack.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+
+
+def load_stack(out: Path) -> tuple[Stack, Whitening, Rule]:
+    """What `fit_stack` wrote."""
+    arrays = load_arrays(out / "stack.npz")
+    summary = json.loads((out / "stack.json").read_text(encoding="utf-8"))
+    stack = Stack(
+        arrays["kernel"], arrays["bias"], summary["temperature"], summary["regularisation"]
+    )
+    white = Whitening(arrays["white/kernel"], arrays["white/bias"], arrays["white/centroids"])
+    return stack, white, Rule(**summary["rule"])

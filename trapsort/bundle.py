@@ -1,0 +1,215 @@
+"""A model bundle: a folder that says what its graph answers, and proves that it is whole.
+
+Only the folder passes between training and the field. Everything in `bundle.json` is checked
+before the first photo; a bundle that does not add up is refused with its file named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trapsort.errors import BundleError
+
+SCHEMA = 1
+DEFAULT = "iucn11"
+REASON_OF_REJECTION = ("blank", "vehicle", "other_animal")
+"""Labels that are no species: a photo that gets one is reported as unknown with it as reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """When a species may be named.
+
+    min_probability: smallest calibrated probability, 0..1; min_agreement: how many members must
+    put the species first; max_distance: largest distance to the nearest centroid, in units of the
+    bundle's whitened features; centroids: float32 (species, dimensions).
+    """
+
+    min_probability: float
+    min_agreement: int
+    max_distance: float
+    centroids: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle.
+
+    digest: sha256 of `bundle.json` in hex, which holds the digests of all other files; labels: in
+    the order of the graph's outputs; species: those of them that may be reported; taxa: the
+    scientific names behind each species; members: names in the order of the graph's outputs.
+    """
+
+    path: Path
+    name: str
+    version: str
+    digest: str
+    title: str
+    labels: tuple[str, ...]
+    species: tuple[str, ...]
+    taxa: dict[str, tuple[str, ...]]
+    members: tuple[str, ...]
+    decision: Decision
+    graph: str
+    files: dict[str, str]
+
+    @property
+    def model_name(self) -> str:
+        """Name and version, as predictions carry it."""
+        return f"{self.name}-{self.version}"
+
+    def read_graph(self) -> bytes:
+        """The ONNX graph's bytes, verified; raises `BundleError` where they are not as recorded."""
+        return _read_verified(self.path / self.graph, self.files[self.graph])
+
+
+def homes() -> tuple[Path, ...]:
+    """Folders that hold bundles, in the order of their precedence.
+
+    The checkout's `exports`, if this is one, then what the wheel brought.
+    """
+    package = Path(__file__).resolve().parent
+    checkout = [package.parent / "exports"] if (package.parent / "setup.cfg").is_file() else []
+    return (*checkout, package / "exports")
+
+
+def _candidates() -> Iterator[Path]:
+    for home in homes():
+        if home.is_dir():
+            yield from sorted(path.parent for path in home.glob("*/bundle.json"))
+
+
+def available() -> tuple[Bundle, ...]:
+    """All bundles that can be named, the damaged ones left out."""
+    found: dict[str, Bundle] = {}
+    for folder in _candidates():
+        try:
+            bundle = read_bundle(folder)
+        except BundleError:
+            continue
+        found.setdefault(bundle.model_name, bundle)
+    return tuple(found.values())
+
+
+def load_bundle(wanted: str | Path | None = None) -> Bundle:
+    """The bundle in a folder, or of a name (`iucn11`, newest version) or name and version.
+
+    Every file is verified against its recorded digest. Raises `BundleError`.
+    """
+    text = str(wanted or DEFAULT)
+    folder = Path(text)
+    if not (folder / "bundle.json").is_file():
+        named = [
+            path
+            for path in _candidates()
+            if path.name == text or path.name.rpartition("-")[0] == text
+        ]
+        if not named:
+            have = ", ".join(sorted({path.name for path in _candidates()})) or "none"
+            raise BundleError(
+                f"There is no bundle {text!r}.",
+                f"Give --bundle the folder that holds bundle.json, or a name. Found: {have}.",
+            )
+        folder = max(named, key=lambda path: _version_key(path.name.rpartition("-")[2]))
+    bundle = read_bundle(folder)
+    for name, digest in bundle.files.items():
+        _read_verified(bundle.path / name, digest)
+    return bundle
+
+
+def _version_key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else -1 for part in version.split("."))
+
+
+def _read_verified(path: Path, digest: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{path} cannot be read: {error.strerror}.", "Copy the bundle's folder anew."
+        ) from error
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise BundleError(
+            f"{path} is not the file that the bundle was made with (its sha256 differs).",
+            "It is damaged or was changed: copy the bundle's folder anew.",
+        )
+    return data
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """What `bundle.json` says, checked for consistency; the other files are not read.
+
+    Raises `BundleError` naming what is wrong.
+    """
+    path = folder / "bundle.json"
+    try:
+        data = path.read_bytes()
+        table = json.loads(data)
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {error}.", "Copy the bundle anew.") from error
+    try:
+        if table["schema"] != SCHEMA:
+            raise BundleError(
+                f"{path} has schema {table['schema']}, this trapsort reads {SCHEMA}.",
+                "Install the trapsort that the bundle was made for.",
+            )
+        bundle = _build(folder, hashlib.sha256(data).hexdigest(), table)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{path} is not complete: {error!r}.", "Copy the bundle anew.") from error
+    _check(bundle, path)
+    return bundle
+
+
+def _build(folder: Path, digest: str, table: dict[str, Any]) -> Bundle:
+    decision = table["decision"]
+    return Bundle(
+        path=folder,
+        name=str(table["name"]),
+        version=str(table["version"]),
+        digest=digest,
+        title=str(table["title"]),
+        labels=tuple(table["labels"]),
+        species=tuple(table["species"]),
+        taxa={label: tuple(names) for label, names in table["taxa"].items()},
+        members=tuple(member["name"] for member in table["members"]),
+        decision=Decision(
+            min_probability=float(decision["min_probability"]),
+            min_agreement=int(decision["min_agreement"]),
+            max_distance=float(decision["max_distance"]),
+            centroids=np.array(decision["centroids"], np.float32),
+        ),
+        graph=str(table["graph"]),
+        files={name: str(entry["sha256"]) for name, entry in table["files"].items()},
+    )
+
+
+def _check(bundle: Bundle, path: Path) -> None:
+    decision = bundle.decision
+    faults = {
+        "labels are not unique": len(set(bundle.labels)) != len(bundle.labels),
+        "species are not all labels": not set(bundle.species) <= set(bundle.labels),
+        "a label is neither a species nor a known rejection": not (
+            set(bundle.labels) - set(bundle.species) <= set(REASON_OF_REJECTION)
+        ),
+        "there is no species": not bundle.species,
+        "there is no member": not bundle.members,
+        "its graph is not among its files": bundle.graph not in bundle.files,
+        "a file name leads out of the folder": any(Path(f).name != f for f in bundle.files),
+        "min_probability is not in 0..1": not 0 <= decision.min_probability <= 1,
+        "min_agreement is more than there are members": not (
+            0 <= decision.min_agreement <= len(bundle.members)
+        ),
+        "centroids are not one row a species": decision.centroids.ndim != 2
+        or len(decision.centroids) != len(bundle.species),
+    }
+    for fault, found in faults.items():
+        if found:
+            raise BundleError(f"{path}: {fault}.", "Export the bundle anew.")

@@ -1,0 +1,136 @@
+"""`trapsort sightings`: list or count what is in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import TYPE_CHECKING
+
+import click
+
+from trapsort.cli import common_options
+from trapsort.cli.listing import FORMS, Row, format_option, write_listing
+from trapsort.cli.options import day_option, open_existing, redlist_option
+from trapsort.errors import InputError
+from trapsort.settings import Settings
+
+if TYPE_CHECKING:
+    from trapsort.store import Sighting
+
+# The columns of every form for programs, in order: fields of store.Sighting.
+COLUMNS = (
+    "photo_id",
+    "path",
+    "card",
+    "station",
+    "camera_time",
+    "label",
+    "scientific_name",
+    "iucn",
+    "probability",
+    "reason",
+    "reviewed",
+    "reviewer",
+    "model",
+    "width",
+    "height",
+    "near_duplicate_of",
+    "flags",
+    "latitude",
+    "longitude",
+    "sha256",
+)
+# What fits a terminal.
+TABLE = ("camera_time", "station", "label", "iucn", "probability", "reason", "reviewed", "path")
+
+
+@click.command()
+@click.option("--species", multiple=True, metavar="LABEL", help="Only this label; may be repeated.")
+@click.option(
+    "--iucn", multiple=True, metavar="CATEGORY", help="Only this Red List category, e.g. VU."
+)
+@day_option("--since", help="Only from this camera date on.")
+@day_option("--until", help="Only to this camera date, included.")
+@click.option("--station", metavar="NAME", help="Only this station.")
+@click.option(
+    "--min-probability", type=click.FloatRange(0, 1), metavar="P", help="Only at least this sure."
+)
+@click.option("--reason", metavar="CODE", help="Only photos left out for this reason.")
+@click.option("--reviewed/--unreviewed", default=None, help="Only with, or without, a review.")
+@click.option("--card", metavar="DIR", help="Only from this card.")
+@click.option(
+    "--count-by",
+    type=click.Choice(("species", "station", "day", "iucn")),
+    help="Count photos instead of listing them.",
+)
+@format_option(*FORMS)
+@redlist_option
+@common_options
+def sightings(
+    settings: Settings,
+    /,
+    *,
+    species: tuple[str, ...],
+    iucn: tuple[str, ...],
+    since: date | None,
+    until: date | None,
+    station: str | None,
+    min_probability: float | None,
+    reason: str | None,
+    reviewed: bool | None,
+    card: str | None,
+    count_by: str | None,
+    form: str,
+) -> None:
+    """List or count the sightings.
+
+    A photo appears once: the newest review if there is one, else the newest prediction. An empty
+    label means that the model abstained; the reason says why.
+    """
+    from trapsort.store import SightingQuery
+
+    if count_by and form == "geojson":
+        raise InputError("counts have no place on a map", "use another --format with --count-by")
+    _check(iucn, reason)
+    query = SightingQuery(
+        species=species,
+        iucn=tuple(map(str.upper, iucn)),
+        since=since,
+        until=until,
+        station=station,
+        min_probability=min_probability,
+        reason=reason,
+        reviewed=reviewed,
+        card=card,
+        red_list=settings.red_list,
+    )
+    with open_existing(settings.db) as store:
+        if count_by:
+            write_listing((count_by, "photos"), store.count(query, count_by), form)
+            return
+        columns = TABLE if form == "table" else COLUMNS
+        write_listing(columns, _rows(store.sightings(query), columns), form)
+
+
+def _check(categories: tuple[str, ...], reason: str | None) -> None:
+    """Refuse a code that does not exist, because nothing would be found for it.
+
+    Raises:
+        InputError: it names the codes there are.
+    """
+    from trapsort.ensemble import REASON_CODES
+    from trapsort.redlist import CATEGORIES, UNRANKED
+
+    known = (*CATEGORIES, *UNRANKED)
+    for category in categories:
+        if category.upper() not in known:
+            raise InputError(
+                f"there is no Red List category {category}", f"choose from {', '.join(known)}"
+            )
+    if reason is not None and reason not in REASON_CODES:
+        raise InputError(f"there is no reason {reason}", f"choose from {', '.join(REASON_CODES)}")
+
+
+def _rows(found: Iterator[Sighting], columns: tuple[str, ...]) -> Iterator[Row]:
+    for sighting in found:
+        yield tuple(getattr(sighting, column) for column in columns)

@@ -1,0 +1,136 @@
+"""What the commands that classify share: a bundle that runs, and progress that people can read."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trapsort.errors import InputError
+from trapsort.settings import Settings
+
+if TYPE_CHECKING:
+    from trapsort.ensemble import Classifier
+    from trapsort.pipeline import Progress
+
+LINE_EVERY_SECONDS = 10.0
+"""Without a terminal: how often a line says how far a card is."""
+
+
+PATHS = click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
+)
+"""The cards and folders that a command works on."""
+
+
+def check_apart(settings: Settings, roots: Sequence[Path]) -> None:
+    """Refuse a database inside a folder that is taken in: it would take in itself.
+
+    Raises:
+        InputError: it names both.
+    """
+    if not settings.db.startswith("sqlite:///"):
+        return
+    database = Path(settings.db.removeprefix("sqlite:///")).resolve()
+    for root in roots:
+        if database.is_relative_to(root.resolve()):
+            raise InputError(
+                f"The database {database} lies inside {root}, which is to be taken in.",
+                "Keep it elsewhere: name another place with --db.",
+            )
+
+
+def open_classifier(settings: Settings) -> Classifier:
+    """Verify the bundle and load its graph; raises `BundleError`."""
+    import logging
+
+    from trapsort.bundle import load_bundle
+    from trapsort.ensemble import Classifier
+    from trapsort.session import open_session
+
+    bundle = load_bundle(settings.bundle)
+    session = open_session(bundle)
+    logging.getLogger(__name__).info(
+        "%s runs on %s with %d threads", bundle.model_name, session.provider, settings.workers
+    )
+    return Classifier(bundle, session)
+
+
+def count_files(root: Path) -> int:
+    """Files below a root, for the time that is left; a fast walk that opens nothing."""
+    from trapsort.scan import scan
+
+    return sum(1 for _ in scan(root))
+
+
+@contextmanager
+def progress_of(root: Path, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """Show how far a card is on stderr: a bar on a terminal, a line now and then elsewhere."""
+    if quiet:
+        yield lambda progress: None
+    elif sys.stderr.isatty():
+        with _bar(root) as show:
+            yield show
+    else:
+        yield _Lines(root).show
+
+
+@contextmanager
+def _bar(root: Path) -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        SpinnerColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    from trapsort.cli.listing import shown
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.1f} photos/s" if task.speed else "")
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(shown(root.name or str(root)), total=None)
+
+        def show(progress: Progress) -> None:
+            bar.update(task, completed=progress.files, total=progress.total)
+
+        yield show
+
+
+class _Lines:
+    """A line every few seconds, for logs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.start = root, time.monotonic()
+        self.last = self.start
+
+    def show(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self.last < LINE_EVERY_SECONDS:
+            return
+        self.last = now
+        rate = progress.files / (now - self.start)
+        of = f" of {progress.total:,}" if progress.total else ""
+        left = f", {(progress.total - progress.files) / rate:.0f} s left" if progress.total else ""
+        click.echo(f"{self.root}: {progress.files:,}{of} files, {rate:.1f}/s{left}", err=True)

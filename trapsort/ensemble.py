@@ -1,0 +1,127 @@
+"""From scores to an answer that can be defended: a species, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trapsort.bundle import Bundle
+from trapsort.decode import Frame
+from trapsort.session import Scores, Session
+
+REASON_CODES: dict[str, str] = {
+    "blank": "nothing to see",
+    "vehicle": "a vehicle",
+    "other_animal": "an animal that the bundle does not name",
+    "low_confidence": "the most probable species is not probable enough",
+    "members_disagree": "too few members of the ensemble put the same species first",
+    "novel": "unlike every photo that the bundle learned from",
+    "unclassified": "the network gave no finite answer",
+}
+"""Why a photo has no species, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a bundle says of one photo.
+
+    label: a species, or None where the bundle abstains; probability: calibrated, of the most
+    probable label, 0..1, or None without a finite answer; reason: a key of `REASON_CODES` where
+    the bundle abstains, else None; top: every label with its calibrated probability, most probable
+    first; members: each member's name, its own first label and that label's probability.
+    """
+
+    label: str | None
+    probability: float | None
+    reason: str | None
+    top: tuple[tuple[str, float], ...]
+    members: tuple[tuple[str, str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A bundle and the session that runs it."""
+
+    bundle: Bundle
+    session: Session
+
+    def classify(self, frames: Sequence[Frame]) -> list[Prediction]:
+        """One prediction for each frame, in order."""
+        if not frames:
+            return []
+        batch = np.stack([frame.pixels for frame in frames])
+        return decide(self.session.run(batch), self.bundle)
+
+
+def novelty(features: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Distance (N,) of whitened features (N, D) to the nearest of the centroids (species, D).
+
+    In whitened features the Euclidean distance is Mahalanobis's with one covariance for all
+    species (Lee et al. 2018, "A simple unified framework for detecting out-of-distribution
+    samples").
+    """
+    apart = features[:, None, :] - centroids[None, :, :]
+    nearest: NDArray[np.float32] = np.sqrt((apart**2).sum(axis=2)).min(axis=1)
+    return nearest
+
+
+def agreement(members: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many members (N, members, labels) put the given label (N,) first."""
+    counts: NDArray[np.int64] = (members.argmax(axis=2) == label[:, None]).sum(axis=1)
+    return counts
+
+
+def decide(scores: Scores, bundle: Bundle) -> list[Prediction]:
+    """Name a species or abstain, for each photo, by the bundle's own rule."""
+    reasons = _reasons(scores, bundle)
+    return [
+        _prediction(probability, members, reason, bundle)
+        for probability, members, reason in zip(
+            scores.probabilities, scores.members, reasons, strict=True
+        )
+    ]
+
+
+def _reasons(scores: Scores, bundle: Bundle) -> list[str | None]:
+    """The first test that a photo fails: finite, a species, probable, agreed upon, not novel."""
+    rule = bundle.decision
+    best = scores.probabilities.argmax(axis=1)
+    answers = np.concatenate([scores.probabilities, scores.features], axis=1)
+    finite = np.asarray(np.isfinite(answers).all(axis=1))
+    probable = scores.probabilities.max(axis=1) >= rule.min_probability
+    agreed = agreement(scores.members, best) >= rule.min_agreement
+    known = novelty(scores.features, rule.centroids) <= rule.max_distance
+    reasons: list[str | None] = []
+    for i, label in enumerate(best):
+        name = bundle.labels[label]
+        if not finite[i]:
+            reasons.append("unclassified")
+        elif name not in bundle.species:
+            reasons.append(name)
+        elif not probable[i]:
+            reasons.append("low_confidence")
+        elif not agreed[i]:
+            reasons.append("members_disagree")
+        else:
+            reasons.append(None if known[i] else "novel")
+    return reasons
+
+
+def _prediction(
+    probability: NDArray[np.float32],
+    members: NDArray[np.float32],
+    reason: str | None,
+    bundle: Bundle,
+) -> Prediction:
+    if reason == "unclassified":
+        return Prediction(None, None, reason, (), ())
+    order = np.argsort(-probability, kind="stable")
+    top = tuple((bundle.labels[i], float(probability[i])) for i in order)
+    votes = tuple(
+        (name, bundle.labels[int(own.argmax())], float(own.max()))
+        for name, own in zip(bundle.members, members, strict=True)
+    )
+    return Prediction(top[0][0] if reason is None else None, top[0][1], reason, top, votes)

@@ -1,0 +1,184 @@
+"""Walk a card: every regular file once, in path order, without following or opening anything.
+
+Nothing here writes to a card or looks into a file: what a file holds is decided later.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trapsort.errors import InputError
+
+REASONS: dict[str, str] = {
+    "empty": "The file has no bytes; copy it again from the card if the original is larger.",
+    "not_an_image": "The content is not that of a photo; nothing is to be done unless it was one.",
+    "unsupported": "The format is not read; convert the file to JPEG and ingest that.",
+    "truncated": "The end of the photo is missing; copy it again from the card.",
+    "too_large": "The photo is larger than any camera trap's; scale it down if it is wanted.",
+    "unreadable": "The system could not read it; check the card and permissions, ingest again.",
+    "changed": "The file changed while it was read; ingest again when the copying has ended.",
+    "link": "Links are not followed; ingest the folder that it points to.",
+    "special_file": "This is a pipe, socket or device, which cannot hold a photo; remove it.",
+    "decode_failed": "The content is damaged; copy it again from the card.",
+    "unclassified": "The model gave no usable answer; report the photo to the bundle's makers.",
+}
+"""Each reason why a file gave no sighting, and what to do about it."""
+
+_UNFINISHED = (b".part", b".tmp", b".crdownload", b".filepart", b"~")
+_SYSTEM = (b"system volume information", b"$recycle.bin", b"lost+found", b"@eadir")
+_JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: Windows' folder link, not an S_ISLNK
+
+
+def display_name(relative: bytes) -> str:
+    r"""Path on a card as text that is safe to print.
+
+    Control, format and other unprintable characters become `\n`, `\x1b` or `\u202e`, bytes that
+    are not UTF-8 become `\xff`.
+    """
+    return "".join(
+        character if character.isprintable() else _escaped(character)
+        for character in relative.decode("utf-8", "surrogateescape")
+    )
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A regular file on a card, presumably a photo.
+
+    card: the scanned folder, absolute; path: the file, absolute; relative: its path below the
+    card as bytes, `/` between folders; size: bytes; mtime_ns: modification time, ns since 1970.
+    """
+
+    card: Path
+    path: Path
+    relative: bytes
+    size: int
+    mtime_ns: int
+
+    @property
+    def name(self) -> str:
+        """Relative path as safe text."""
+        return display_name(self.relative)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something on a card that gave no sighting: `reason` is a key of `REASONS`."""
+
+    card: Path
+    relative: bytes
+    reason: str
+    detail: str
+
+    @property
+    def name(self) -> str:
+        """Relative path as safe text."""
+        return display_name(self.relative)
+
+
+def check_root(root: Path) -> os.stat_result:
+    """Status of a folder or file to scan; raises `InputError` if it is not there or not allowed."""
+    try:
+        return root.stat()
+    except FileNotFoundError as error:
+        said = "is a link to nothing" if root.is_symlink() else "does not exist"
+        raise InputError(f"{root} {said}.", "Give a folder or a file that exists.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        said = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"{root} cannot be read: {said}.", "Check the card and your permissions."
+        ) from error
+
+
+def scan(root: Path) -> Iterator[Photo | Problem]:
+    """All files below `root` in byte order of their paths; a root that is a file gives itself.
+
+    Links and special files, and what cannot be listed, give a `Problem`. Hidden, unfinished
+    (`.part`, `.tmp`, `~`, ...) and system files are left out. Memory: the names of one folder and
+    of those that it lies in. Raises `InputError`, at once where there is no root, and later where
+    the card is pulled out.
+    """
+    status = check_root(root)
+    top = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would rename a linked card
+    if stat.S_ISDIR(status.st_mode):
+        return _walk(top, (status.st_dev, status.st_ino))
+    return iter([_classify(top.parent, os.fsencode(top.name), top.lstat())])
+
+
+def _walk(card: Path, identity: tuple[int, int]) -> Iterator[Photo | Problem]:
+    below = os.path.join(os.fsencode(card), b"")  # noqa: PTH118 - bytes: names need not be UTF-8
+    waiting = [b""]  # paths below the card, next one last; folders end in "/"
+    while waiting:
+        relative = waiting.pop()
+        try:
+            if relative and not relative.endswith(b"/"):
+                yield _classify(card, relative, os.lstat(below + relative))
+            else:
+                names = _listing(below + relative)
+                names.sort(reverse=True)
+                waiting += [relative + name for name in names]
+        except OSError as error:
+            _check_card_is_there(card, identity)
+            # A file that went away since its folder was listed is no problem; a folder's is rare.
+            if not isinstance(error, FileNotFoundError):
+                place = relative.removesuffix(b"/") or b"."
+                yield Problem(card, place, "unreadable", error.strerror or str(error))
+
+
+def _listing(folder: bytes) -> list[bytes]:
+    """Names in a folder that may matter, folders with a "/": so they sort as whole paths do."""
+    with os.scandir(folder) as entries:
+        return [
+            entry.name + b"/" if is_folder else entry.name
+            for entry in entries
+            if not _is_left_out(entry.name, is_folder := _is_folder(entry))
+        ]
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    if not entry.is_dir(follow_symlinks=False):
+        return False
+    status = entry.stat(follow_symlinks=False) if os.name == "nt" else None
+    return getattr(status, "st_reparse_tag", 0) != _JUNCTION
+
+
+def _is_left_out(name: bytes, is_folder: bool) -> bool:
+    lower = name.lower()
+    if lower.startswith(b".") or lower in _SYSTEM:
+        return True  # also ._AppleDouble, .rsync.XXXXXX, .Trashes and .Spotlight-V100
+    return not is_folder and lower.endswith(_UNFINISHED)
+
+
+def _classify(card: Path, relative: bytes, status: os.stat_result) -> Photo | Problem:
+    """Photo or problem, by what the file system says about the file, never by its name."""
+    mode = status.st_mode
+    if stat.S_ISREG(mode):
+        path = card / os.fsdecode(relative)
+        return Photo(card, path, relative, status.st_size, status.st_mtime_ns)
+    if stat.S_ISLNK(mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION:
+        return Problem(card, relative, "link", "a symbolic link")
+    kind = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}.get(stat.S_IFMT(mode))
+    return Problem(card, relative, "special_file", kind or "a device")
+
+
+def _check_card_is_there(card: Path, identity: tuple[int, int]) -> None:
+    """Raise `InputError` if the card was pulled out: its files are then neither gone nor bad."""
+    try:
+        status = card.stat()
+        present = (status.st_dev, status.st_ino) == identity
+    except OSError:
+        present = False
+    if not present:
+        raise InputError(
+            f"{card} went away while it was read.", "Insert the card again and repeat the command."
+        )

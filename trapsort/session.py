@@ -1,0 +1,116 @@
+"""Running a bundle's graph: the only home of ONNX Runtime.
+
+One session is shared by all worker threads, each running on one thread of its own: on a CPU that
+beats one session with many threads, and nothing is oversubscribed.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trapsort.bundle import Bundle
+from trapsort.decode import SIDE
+from trapsort.errors import BundleError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+OUTPUTS = ("probabilities", "members", "features", "maps")
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a graph answers for N photos.
+
+    probabilities: float32 (N, labels), calibrated, rows sum to 1; members: float32
+    (N, members, labels), each member's own; features: float32 (N, dimensions), whitened.
+    """
+
+    probabilities: NDArray[np.float32]
+    members: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+
+class Session(Protocol):
+    """Something that answers a batch of photos, uint8 (N, 224, 224, 3) RGB; thread safe."""
+
+    provider: str
+
+    def run(self, batch: NDArray[np.uint8]) -> Scores:
+        """Scores of each photo."""
+
+    def maps(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Class-activation maps float32 (N, members, labels, height, width), pre-softmax."""
+
+
+class OnnxSession:
+    """A bundle's graph in ONNX Runtime."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self.provider: str = session.get_providers()[0]
+
+    def run(self, batch: NDArray[np.uint8]) -> Scores:
+        """Scores of each photo of a uint8 (N, 224, 224, 3) batch."""
+        return Scores(*self._session.run(list(OUTPUTS[:3]), {"image": batch}))
+
+    def maps(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Class-activation maps float32 (N, members, labels, height, width), pre-softmax."""
+        maps: NDArray[np.float32] = self._session.run(["maps"], {"image": batch})[0]
+        return maps
+
+
+def _providers() -> list[str]:
+    import onnxruntime
+
+    wanted = []
+    if Path("/dev/nvidiactl").exists() or "CUDA_PATH" in os.environ:
+        wanted.append("CUDAExecutionProvider")
+    known = onnxruntime.get_available_providers()
+    return [name for name in (*wanted, "CPUExecutionProvider") if name in known]
+
+
+def open_session(bundle: Bundle) -> OnnxSession:
+    """Verify and load a bundle's graph and answer one empty photo with it.
+
+    Raises `BundleError` where the graph is damaged or does not answer what `bundle.json` says.
+    """
+    graph = bundle.read_graph()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    where = bundle.path / bundle.graph
+    try:
+        session = OnnxSession(onnxruntime.InferenceSession(graph, options, providers=_providers()))
+        scores = session.run(np.zeros((2, SIDE, SIDE, 3), np.uint8))
+    except Exception as error:  # ONNX Runtime's exceptions have no common public base
+        raise BundleError(f"{where} cannot be run: {error}", "Copy the bundle anew.") from error
+    _check_shapes(scores, bundle)
+    return session
+
+
+def _check_shapes(scores: Scores, bundle: Bundle) -> None:
+    labels, members = len(bundle.labels), len(bundle.members)
+    expected: dict[str, tuple[Any, ...]] = {
+        "probabilities": (2, labels),
+        "members": (2, members, labels),
+        "features": (2, bundle.decision.centroids.shape[1]),
+    }
+    for name, shape in expected.items():
+        found = getattr(scores, name).shape
+        if found != shape:
+            raise BundleError(
+                f"{bundle.path / bundle.graph} answers {name} of shape {found}, "
+                f"but bundle.json means {shape}.",
+                "The bundle's files do not belong together: copy it anew.",
+            )

@@ -1,0 +1,206 @@
+"""The one place where settings merge: defaults < configuration file < environment < options.
+
+A setting is a field of `Settings`; its key in the file is the field's name, its environment
+variable `TRAPSORT_` and the name in capitals. An unknown key is an error, because a misspelt
+`db` would otherwise write to the default database without a word.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import time
+from pathlib import Path
+from typing import Any
+
+from trapsort.errors import SettingsError
+
+PREFIX = "TRAPSORT_"
+# Variables that are no settings: which file to read, and where the tests find photographs.
+NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}SHARED")
+MAX_WORKERS = 1024
+
+
+def config_path() -> Path:
+    """Return where the user's configuration file is looked for."""
+    from platformdirs import user_config_path
+
+    return user_config_path("trapsort", appauthor=False) / "config.toml"
+
+
+def log_path() -> Path:
+    """Return the file that takes the traceback of an unexpected error."""
+    from platformdirs import user_log_path
+
+    return user_log_path("trapsort", appauthor=False) / "trapsort.log"
+
+
+def default_database() -> str:
+    """Return the URL of the database in the user's data directory."""
+    from platformdirs import user_data_path
+
+    path = user_data_path("trapsort", appauthor=False) / "trapsort.sqlite3"
+    return f"sqlite:///{path.as_posix()}"
+
+
+def cores() -> int:
+    """Return how many cores this process may use, 1 or more."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a command works with, once every source has been merged."""
+
+    db: str = field(default_factory=default_database)
+    """SQLAlchemy URL of the sightings database"""
+    bundle: str | None = None
+    """name or folder of a model bundle; the one that ships with trapsort when unset"""
+    red_list: str = "iucn"
+    """which mapping of labels to Red List categories"""
+    verbosity: int = 0
+    """-1 errors only, 0 warnings, 1 progress, 2 everything"""
+    log_file: Path | None = None
+    """file that also takes the log lines"""
+    workers: int = field(default_factory=cores)
+    """threads that decode and classify"""
+    report_at: time | None = None
+    """local time of day at which `watch` writes the nightly reports"""
+    report_dir: Path | None = None
+    """folder of the nightly reports"""
+    station: str | None = None
+    """station that newly taken-in cards belong to"""
+
+
+def _text(value: object, _base: Path) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    raise ValueError("some text")
+
+
+def _path(value: object, base: Path) -> Path:
+    if isinstance(value, str | Path) and str(value).strip():
+        return base / Path(value).expanduser()
+    raise ValueError("a path")
+
+
+def _database(value: object, base: Path) -> str:
+    if isinstance(value, str) and "://" in value:
+        return value
+    path = _path(value, base).absolute()
+    if "?" in str(path):  # a URL would end there, and another file would be opened
+        raise ValueError("a URL, or the path of a file without a question mark")
+    return f"sqlite:///{path.as_posix()}"
+
+
+def _bundle(value: object, base: Path) -> str:
+    """Take a name as it is, and anything that looks like a path from the base folder."""
+    text = _text(value, base)
+    separators = {"/", os.sep}
+    return str(_path(text, base)) if any(mark in text for mark in separators) else text
+
+
+def _whole(low: int, high: int) -> Callable[[object, Path], int]:
+    def parse(value: object, _base: Path) -> int:
+        expected = f"a whole number from {low} to {high}"
+        try:
+            number = int(value) if isinstance(value, int | str) else None
+        except ValueError:
+            number = None
+        if number is None or isinstance(value, bool) or not low <= number <= high:
+            raise ValueError(expected)
+        return number
+
+    return parse
+
+
+def _time(value: object, _base: Path) -> time:
+    try:
+        moment = value if isinstance(value, time) else time.fromisoformat(str(value))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is not None or moment != moment.replace(microsecond=0):
+        raise ValueError("a time of day like 06:30")
+    return moment
+
+
+_PARSERS: dict[str, Callable[[object, Path], object]] = {
+    "db": _database,
+    "bundle": _bundle,
+    "red_list": _text,
+    "verbosity": _whole(-1, 2),
+    "log_file": _path,
+    "workers": _whole(1, MAX_WORKERS),
+    "report_at": _time,
+    "report_dir": _path,
+    "station": _text,
+}
+
+
+def _parsed(values: Mapping[str, object], source: str, base: Path) -> dict[str, Any]:
+    """Return the values of one source, checked; relative paths start at `base`.
+
+    Raises:
+        SettingsError: a key is unknown or a value cannot be used.
+    """
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in _PARSERS:
+            near = difflib.get_close_matches(key, _PARSERS, n=1)
+            guess = f"did you mean '{near[0]}'? " if near else ""
+            raise SettingsError(
+                f"unknown setting '{key}' in {source}",
+                f"{guess}known settings: {', '.join(_PARSERS)}",
+            )
+        try:
+            result[key] = _PARSERS[key](value, base)
+        except ValueError as error:
+            raise SettingsError(f"{key} in {source} must be {error}, not {value!r}") from None
+    return result
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    return _parsed(values, str(path), path.absolute().parent)
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    named = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS and value
+    }
+    return _parsed(named, f"the environment ({PREFIX}...)", Path())
+
+
+def merged(
+    options: Mapping[str, object],
+    *,
+    environment: Mapping[str, str] | None = None,
+    config: Path | None = None,
+) -> Settings:
+    """Return the settings; `options` are those that the command line really gave.
+
+    `config`, or else TRAPSORT_CONFIG, names a file that must exist; without either the user's own
+    file is read where there is one. Nothing else is read, and nothing is written.
+
+    Raises:
+        SettingsError: a file is missing or damaged, a key unknown, a value of the wrong kind.
+    """
+    environment = os.environ if environment is None else environment
+    named = config or environment.get(f"{PREFIX}CONFIG")
+    path = Path(named) if named else config_path()
+    values = _read_file(path) if named or path.is_file() else {}
+    values |= _from_environment(environment)
+    values |= _parsed(options, "the options", Path())
+    return Settings(**values)

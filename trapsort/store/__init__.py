@@ -1,0 +1,23 @@
+"""The record of photos, sightings and problems: `Store`, and what goes in and comes out."""
+
+from trapsort.store.rows import (
+    Account,
+    ModelRow,
+    ProblemRow,
+    Record,
+    Recorded,
+    Sighting,
+    SightingQuery,
+)
+from trapsort.store.store import Store
+
+__all__ = [
+    "Account",
+    "ModelRow",
+    "ProblemRow",
+    "Record",
+    "Recorded",
+    "Sighting",
+    "SightingQuery",
+    "Store",
+]

@@ -1,0 +1,137 @@
+"""Connections: the pragmas, the transactions, and every database error turned into ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from trapsort.errors import DatabaseError
+
+BUSY_SECONDS = 30.0  # how long a writer waits for another one
+WRITER = int.from_bytes(b"trapsort")  # PostgreSQL's lock of the one writer; any fixed 64 bits
+IMMEDIATE = "trapsort_immediate"  # option of a connection whose transactions write
+
+# What SQLite says (a part of it) -> what to do. The first that fits.
+HINTS = {
+    "not a database": "the file was left as it is; name another one with --db",
+    "malformed": "the file is damaged: keep a copy of it, then either restore a backup or save what"
+    " is readable with: sqlite3 DAMAGED .recover | sqlite3 NEW",
+    "locked": "another program is writing to it; wait for it or end it, then try again",
+    "disk is full": "make room, then run the same again: what was recorded is kept",
+    "readonly": "allow writing to the file and to its folder, or name another one with --db",
+    "unable to open": "check that the folder is there and may be written, or name another file"
+    " with --db",
+    "disk i/o": "check the disk and its connection, then run the same again: what was recorded is"
+    " kept",
+}
+OTHER_HINT = "nothing of this step was recorded; check the database's address and try again"
+
+
+@contextmanager
+def told(database: str) -> Iterator[None]:
+    """Turn what goes wrong in the database inside into a `DatabaseError` that says what to do."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        text = " ".join(str(cause).split())
+        hint = next((HINTS[part] for part in HINTS if part in text.lower()), OTHER_HINT)
+        raise DatabaseError(f"database {database}: {text}", hint) from error
+
+
+def connect(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:
+    """Return an engine on a SQLite file, whose folder is created, or on a PostgreSQL database.
+
+    Raises:
+        DatabaseError: the URL is none of these, its driver is missing, or the folder cannot be.
+    """
+    try:
+        parsed = make_url(url)
+        kind = parsed.get_backend_name()
+        if kind == "sqlite":
+            return _sqlite(parsed, busy_seconds)
+        if kind == "postgresql":
+            # psycopg 3 is the driver that the extra `postgres` installs.
+            named = parsed.drivername != kind
+            return create_engine(parsed if named else parsed.set(drivername=f"{kind}+psycopg"))
+    except ArgumentError as error:
+        raise DatabaseError(f"{url!r} is not a database URL", "write sqlite:///FILE") from error
+    except ImportError as error:
+        raise DatabaseError(
+            f"no driver for the database: {error}", "install it: pip install 'trapsort[postgres]'"
+        ) from error
+    raise DatabaseError(f"trapsort cannot use {kind}", "write sqlite:///FILE or postgresql://")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that sees one state of the database, whatever others write."""
+    with told(name_of(engine)), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that writes, one at a time; it is whole or, after any exception, not."""
+    writer = engine.execution_options(**{IMMEDIATE: True})
+    with told(name_of(engine)), writer.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # The same promise as BEGIN IMMEDIATE; released with the transaction.
+            connection.execute(select(func.pg_advisory_xact_lock(WRITER)))
+        yield connection
+
+
+def name_of(engine: Engine) -> str:
+    """Return the database as messages name it: a file's path, or a URL without its password."""
+    if engine.dialect.name == "sqlite":
+        return str(engine.url.database)
+    return engine.url.render_as_string(hide_password=True)
+
+
+def use_wal(engine: Engine) -> None:
+    """Let readers of a SQLite file work while another writes; the file remembers this."""
+    if engine.dialect.name != "sqlite":
+        return
+    with told(name_of(engine)):
+        pooled = engine.raw_connection()
+        try:
+            pooled.cursor().execute("PRAGMA journal_mode = WAL").fetchone()
+        finally:
+            pooled.close()
+
+
+def _sqlite(url: URL, busy_seconds: float) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise DatabaseError("a database in memory would forget everything", "write sqlite:///FILE")
+    folder = Path(url.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(
+            f"cannot create the folder {folder}: {error.strerror}",
+            "allow writing there, or name another file with --db",
+        ) from error
+    engine = create_engine(url, connect_args={"timeout": busy_seconds})
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # Python's sqlite3 must not begin transactions of its own
+    for pragma in ("foreign_keys = ON", "synchronous = FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that begins by reading and then writes can fail or lose what another wrote in
+    # between; IMMEDIATE takes the write lock first.
+    immediate = connection.get_execution_options().get(IMMEDIATE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,0 +1,200 @@
+"""`Store`: the record, and the only place where a transaction opens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from trapsort.store import query as ask
+from trapsort.store import write
+from trapsort.store.engine import BUSY_SECONDS, connect, reading, writing
+from trapsort.store.migrate import migrate
+from trapsort.store.rows import (
+    Account,
+    ModelRow,
+    ProblemRow,
+    Record,
+    Recorded,
+    Sighting,
+    SightingQuery,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from trapsort.scan import Photo, Problem
+
+T = TypeVar("T")
+
+
+class Store:
+    """The record of photos and sightings; every method is at most one transaction.
+
+    Threads may share a store. Every method raises `DatabaseError` when the database fails; nothing
+    of what it was to write is then there.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str, *, busy_seconds: float = BUSY_SECONDS) -> Self:
+        """Open `sqlite:///FILE` or `postgresql://...`, created or migrated as needed.
+
+        `busy_seconds` is how long a write waits for another program's.
+
+        Raises:
+            DatabaseError: it cannot be opened, is no database of trapsort, or is a newer one.
+        """
+        engine = connect(url, busy_seconds)
+        try:
+            migrate(engine)
+            store = cls(engine)
+            store._sync_red_list()
+        except BaseException:
+            engine.dispose()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Writing ------------------------------------------------------------------------------------
+
+    def card(self, root: Path, *, volume: str = "", station: str | None = None) -> int:
+        """Return the id of a card, new or known; a station that is given becomes its station."""
+        with writing(self._engine) as connection:
+            return write.add_card(connection, root, volume, station)
+
+    def model(self, name: str, version: str, digest: str) -> int:
+        """Return the id of a bundle, new or known by its digest."""
+        with writing(self._engine) as connection:
+            return write.add_model(connection, name, version, digest)
+
+    def record(
+        self,
+        card_id: int,
+        model_id: int,
+        *,
+        records: Sequence[Record] = (),
+        seen: Sequence[tuple[Photo, bytes]] = (),
+        problems: Sequence[Problem] = (),
+    ) -> Recorded:
+        """Record a batch, whole or not at all; return its account and the ids of its photos.
+
+        A record whose content is known already adds a place, and a prediction where this model has
+        made none. `seen` are files with the sha256 of recorded photos (of this batch too): places.
+        A place that can be read now resolves its problem, one that fails again renews it.
+
+        Raises:
+            DatabaseError: nothing was recorded.
+            KeyError: the content of one of `seen` is not recorded; neither is anything else.
+        """
+        with writing(self._engine) as connection:
+            return write.add_batch(
+                connection, card_id, model_id, records=records, seen=seen, failed=problems
+            )
+
+    def begin_run(self, card_id: int, model_id: int | None) -> int:
+        """Note that a card is being taken in; return the run's id."""
+        with writing(self._engine) as connection:
+            return write.add_run(connection, card_id, model_id)
+
+    def finish_run(self, run_id: int, account: Account) -> None:
+        """Note what became of the card's files."""
+        with writing(self._engine) as connection:
+            write.end_run(connection, run_id, account)
+
+    def review(
+        self,
+        photo_id: int,
+        label: str | None,
+        *,
+        reviewer: str,
+        count: int = 1,
+        note: str = "",
+    ) -> int:
+        """Append what a person says of a photo (None: nobody can tell); return the review's id.
+
+        Raises:
+            InputError: there is no such photo.
+        """
+        with writing(self._engine) as connection:
+            return write.add_review(connection, photo_id, label, count, reviewer, note)
+
+    # Reading ------------------------------------------------------------------------------------
+
+    def known(self, sha256s: Sequence[bytes], model_id: int) -> dict[bytes, bool]:
+        """Return for each content that is recorded whether that model has classified it."""
+        with reading(self._engine) as connection:
+            return ask.find_known(connection, sha256s, model_id)
+
+    def perceptual_hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Return the perceptual hashes of all photos and the photos' ids, in order of the ids."""
+        with reading(self._engine) as connection:
+            return ask.find_hashes(connection)
+
+    def sightings(self, query: SightingQuery | None = None) -> Iterator[Sighting]:
+        """Stream sightings by camera time (none last), path and photo, a photo once.
+
+        All come from one state of the database, however long the caller takes.
+        """
+        asked = query or SightingQuery()
+        return self._stream(lambda connection: ask.find_sightings(connection, asked))
+
+    def count(self, query: SightingQuery, by: str) -> list[tuple[str, int]]:
+        """Count photos by 'species', 'station', 'day' or 'iucn'.
+
+        Days come in their order, others the most frequent first. Photos without a station, day or
+        category are counted under '', those without a label under 'unknown'.
+        """
+        with reading(self._engine) as connection:
+            return ask.count_sightings(connection, query, by)
+
+    def problems(
+        self,
+        since: str | None = None,
+        until: str | None = None,
+        include_resolved: bool = False,
+    ) -> Iterator[ProblemRow]:
+        """Stream problems by card and path, last seen between two times (UTC text, included)."""
+        return self._stream(lambda c: ask.find_problems(c, since, until, include_resolved))
+
+    def models(self) -> list[ModelRow]:
+        """Return the models that have classified into this record, oldest first."""
+        with reading(self._engine) as connection:
+            return ask.find_models(connection)
+
+    def _stream(self, rows: Callable[[Connection], Iterator[T]]) -> Iterator[T]:
+        with reading(self._engine) as connection:
+            yield from rows(connection)
+
+    def _sync_red_list(self) -> None:
+        """Give SQL users of the view this version's Red List; mostly it is there already."""
+
+        def key(row: write.Row) -> tuple[str, str]:
+            return row["list"], row["label"]
+
+        wanted = ask.red_list_rows()
+        with reading(self._engine) as connection:
+            stored = sorted(ask.stored_red_list(connection), key=key)
+        if stored != wanted:
+            with writing(self._engine) as connection:
+                write.replace_red_list(connection, wanted)

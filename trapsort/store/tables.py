@@ -1,0 +1,267 @@
+"""The record: tables as SQLAlchemy sees them; `migrations/` is what creates them.
+
+Times that trapsort writes are UTC text, 'YYYY-MM-DDTHH:MM:SSZ'; `camera_time` is what the camera
+wrote. `sightings` is a view and has a MetaData of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+METADATA = MetaData(naming_convention=NAMING)
+NO_DETECTOR = ""  # the detector of a region that is the whole photo
+
+# SQLite numbers rows by itself only where the key's type is INTEGER.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _id() -> Column[int]:
+    return Column("id", Id, primary_key=True)
+
+
+def _link(name: str, target: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, Id, ForeignKey(target), nullable=nullable)
+
+
+def _need(name: str, kind: Any) -> Column[Any]:
+    return Column(name, kind, nullable=False)
+
+
+photos = Table(
+    "photos",
+    METADATA,
+    _id(),
+    _need("sha256", LargeBinary(32)),
+    _need("size", BigInteger),
+    Column("camera_time", Text),
+    Column("utc_offset", Text),
+    Column("make", Text),
+    Column("model", Text),
+    Column("serial", Text),
+    Column("temperature_c", Float),
+    Column("moon", Text),
+    Column("trigger", Text),
+    Column("sequence_index", Integer),
+    Column("sequence_length", Integer),
+    Column("event_number", BigInteger),
+    Column("latitude", Float),
+    Column("longitude", Float),
+    _need("perceptual_hash", BigInteger),
+    _need("width", Integer),
+    _need("height", Integer),
+    _need("format", Text),
+    _need("flags", Text),
+    _link("near_duplicate_of", "photos.id", nullable=True),
+    Column("near_duplicate_bits", Integer),
+    _need("first_seen", Text),
+    UniqueConstraint("sha256"),
+    Index(None, "camera_time"),
+    Index(None, "first_seen"),
+)
+
+stations = Table(
+    "stations",
+    METADATA,
+    _id(),
+    _need("name", Text),
+    Column("latitude", Float),
+    Column("longitude", Float),
+    UniqueConstraint("name"),
+)
+
+cards = Table(
+    "cards",
+    METADATA,
+    _id(),
+    _need("root", Text),
+    _need("volume", Text),
+    _link("station_id", "stations.id", nullable=True),
+    _need("first_seen", Text),
+    _need("last_seen", Text),
+    UniqueConstraint("root", "volume"),
+    Index(None, "station_id"),
+)
+
+places_seen = Table(
+    "places_seen",
+    METADATA,
+    _id(),
+    _link("photo_id", "photos.id"),
+    _link("card_id", "cards.id"),
+    _need("path_bytes", LargeBinary),
+    _need("path", Text),
+    _need("mtime_ns", BigInteger),
+    _need("first_seen", Text),
+    _need("last_seen", Text),
+    UniqueConstraint("card_id", "path_bytes", "photo_id"),
+    Index(None, "photo_id"),
+)
+
+regions = Table(
+    "regions",
+    METADATA,
+    _id(),
+    _link("photo_id", "photos.id"),
+    _need("x", Float),
+    _need("y", Float),
+    _need("width", Float),
+    _need("height", Float),
+    _need("detector", Text),
+    Column("detector_confidence", Float),
+    UniqueConstraint("photo_id", "x", "y", "width", "height", "detector"),
+)
+
+models = Table(
+    "models",
+    METADATA,
+    _id(),
+    _need("name", Text),
+    _need("version", Text),
+    _need("digest", Text),
+    _need("added", Text),
+    UniqueConstraint("digest"),
+)
+
+predictions = Table(
+    "predictions",
+    METADATA,
+    _id(),
+    _link("region_id", "regions.id"),
+    _link("model_id", "models.id"),
+    Column("label", Text),
+    Column("probability", Float),
+    Column("reason", Text),
+    _need("top", Text),
+    _need("members", Text),
+    _need("created", Text),
+    UniqueConstraint("region_id", "model_id"),
+    Index(None, "label"),
+)
+
+reviews = Table(
+    "reviews",
+    METADATA,
+    _id(),
+    _link("photo_id", "photos.id"),
+    Column("label", Text),
+    _need("count", Integer),
+    _need("reviewer", Text),
+    _need("time", Text),
+    _need("note", Text),
+    Index(None, "photo_id"),
+    Index(None, "label"),
+)
+
+problems = Table(
+    "problems",
+    METADATA,
+    _id(),
+    _link("card_id", "cards.id"),
+    _need("path_bytes", LargeBinary),
+    _need("path", Text),
+    _need("reason", Text),
+    _need("detail", Text),
+    _need("first_seen", Text),
+    _need("last_seen", Text),
+    Column("resolved", Text),
+    UniqueConstraint("card_id", "path_bytes"),
+    Index(None, "last_seen"),
+)
+
+runs = Table(
+    "runs",
+    METADATA,
+    _id(),
+    _link("card_id", "cards.id"),
+    _link("model_id", "models.id", nullable=True),
+    _need("started", Text),
+    Column("finished", Text),
+    _need("files", BigInteger),
+    _need("recorded", BigInteger),
+    _need("seen_before", BigInteger),
+    _need("problems", BigInteger),
+)
+
+deployments = Table(
+    "deployments",
+    METADATA,
+    _id(),
+    _link("station_id", "stations.id"),
+    _need("card_pattern", Text),
+    Column("start", Text),
+    Column("end", Text),
+    Column("utc_offset", Text),
+    _need("clock_correction_seconds", Float),
+    Index(None, "station_id"),
+)
+
+outbox = Table(
+    "outbox",
+    METADATA,
+    _id(),
+    _need("kind", Text),
+    _need("key", Text),
+    _need("payload", Text),
+    _need("created", Text),
+    Column("sent", Text),
+    UniqueConstraint("key"),
+)
+
+red_list = Table(
+    "red_list",
+    METADATA,
+    Column("list", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    _need("category", Text),
+    _need("taxa", Text),
+    _need("citation", Text),
+)
+
+# The view: a photo a row. scientific_name and iucn are those of the list `iucn`.
+sightings = Table(
+    "sightings",
+    MetaData(),
+    Column("photo_id", Id),
+    Column("sha256", LargeBinary(32)),
+    Column("path", Text),
+    Column("path_bytes", LargeBinary),
+    Column("card", Text),
+    Column("station", Text),
+    Column("camera_time", Text),
+    Column("label", Text),
+    Column("scientific_name", Text),
+    Column("iucn", Text),
+    Column("probability", Float),
+    Column("reason", Text),
+    Column("reviewed", Boolean),
+    Column("reviewer", Text),
+    Column("model", Text),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("near_duplicate_of", Id),
+    Column("flags", Text),
+    Column("latitude", Float),
+    Column("longitude", Float),
+    Column("recorded", Text),
+)

@@ -1,0 +1,337 @@
+"""What changes the record: functions on a connection whose transaction `Store` opened."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import Connection, Table, bindparam, delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from trapsort.errors import InputError
+from trapsort.store.rows import Account, Record, Recorded
+from trapsort.store.tables import (
+    NO_DETECTOR,
+    cards,
+    models,
+    photos,
+    places_seen,
+    predictions,
+    problems,
+    red_list,
+    regions,
+    reviews,
+    runs,
+    stations,
+)
+
+if TYPE_CHECKING:
+    from trapsort.ensemble import Prediction
+    from trapsort.scan import Photo, Problem
+
+T = TypeVar("T")
+Row = Mapping[str, Any]  # column -> value, as SQLAlchemy takes them
+
+IN_CHUNK = 500  # values in one IN; a statement of old SQLite takes 999
+UNCLASSIFIED = "unclassified"  # the one problem of a file that can be read
+EXIF_COLUMNS = (
+    "camera_time",
+    "utc_offset",
+    "make",
+    "model",
+    "serial",
+    "temperature_c",
+    "moon",
+    "trigger",
+    "sequence_index",
+    "sequence_length",
+    "event_number",
+    "latitude",
+    "longitude",
+)
+WHOLE_PHOTO = {"x": 0.0, "y": 0.0, "width": 1.0, "height": 1.0, "detector": NO_DETECTOR}
+
+
+def utc_now() -> str:
+    """Return the time as the record writes it, UTC to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def shown(name: bytes) -> str:
+    """Return a name as text that any database and terminal takes; bytes that are none escaped."""
+    text = name.decode("utf-8", "backslashreplace")
+    return "".join(c if c >= " " and not "\x7f" <= c <= "\x9f" else ascii(c)[1:-1] for c in text)
+
+
+def chunks(values: Iterable[T], size: int = IN_CHUNK) -> Iterator[list[T]]:
+    """Cut distinct values into lists that fit one statement."""
+    distinct = list(dict.fromkeys(values))
+    return (distinct[at : at + size] for at in range(0, len(distinct), size))
+
+
+def photo_ids(connection: Connection, sha256s: Iterable[bytes]) -> dict[bytes, int]:
+    """Return the ids of those contents that are recorded."""
+    query = select(photos.c.sha256, photos.c.id)
+    found: dict[bytes, int] = {}
+    for chunk in chunks(sha256s):
+        rows = connection.execute(query.where(photos.c.sha256.in_(chunk)))
+        found.update((bytes(sha256), photo_id) for sha256, photo_id in rows)
+    return found
+
+
+def add_card(connection: Connection, root: Path, volume: str, station: str | None) -> int:
+    """Return the id of a card, new or known; a station that is given becomes its station."""
+    now = utc_now()
+    # Absolute, so that a card is the same one from wherever it is named.
+    row = {"root": shown(os.fsencode(root.absolute())), "volume": volume}
+    row |= {"first_seen": now, "last_seen": now}
+    if station is not None:
+        _merge(connection, stations, ("name",), [{"name": station}])
+        found = select(stations.c.id).where(stations.c.name == station)
+        row["station_id"] = connection.execute(found).scalar_one()
+    changes = ("last_seen", "station_id") if station is not None else ("last_seen",)
+    _merge(connection, cards, ("root", "volume"), [row], changes)
+    known = select(cards.c.id).where(cards.c.root == row["root"], cards.c.volume == volume)
+    return int(connection.execute(known).scalar_one())
+
+
+def add_model(connection: Connection, name: str, version: str, digest: str) -> int:
+    """Return the id of a bundle, new or known by its digest."""
+    row = {"name": name, "version": version, "digest": digest, "added": utc_now()}
+    _merge(connection, models, ("digest",), [row])
+    known = select(models.c.id).where(models.c.digest == digest)
+    return int(connection.execute(known).scalar_one())
+
+
+def add_batch(
+    connection: Connection,
+    card_id: int,
+    model_id: int,
+    *,
+    records: Sequence[Record],
+    seen: Sequence[tuple[Photo, bytes]],
+    failed: Sequence[Problem],
+) -> Recorded:
+    """Record a batch, see `Store.record`."""
+    now = utc_now()
+    firsts: dict[bytes, Record] = {}
+    for record in records:
+        firsts.setdefault(record.sha256, record)
+    ids = photo_ids(connection, [*firsts, *(sha256 for _, sha256 in seen)])
+    new = [record for sha256, record in firsts.items() if sha256 not in ids]
+    _merge(connection, photos, ("sha256",), [_photo_row(record, now) for record in new])
+    ids |= photo_ids(connection, [record.sha256 for record in new])
+    _link_within(connection, records, new, ids)
+    _add_predictions(
+        connection, model_id, {ids[key]: r.prediction for key, r in firsts.items()}, now
+    )
+    places = [(r.photo, ids[r.sha256]) for r in records] + [(p, ids[key]) for p, key in seen]
+    _add_places(connection, card_id, places, now)
+    classified = {
+        r.photo.relative for r in records if r.prediction and r.prediction.reason != UNCLASSIFIED
+    }
+    _resolve(connection, card_id, [photo.relative for photo, _ in places], classified, now)
+    _add_problems(connection, card_id, failed, now)
+    files, before = len(places) + len(failed), len(places) - len(new)
+    account = Account(files, len(new), before, len(failed))
+    return Recorded(account, tuple(ids[record.sha256] for record in records))
+
+
+def add_run(connection: Connection, card_id: int, model_id: int | None) -> int:
+    """Note that a card is being taken in; return the run's id."""
+    row = _run_row(Account()) | {"card_id": card_id, "model_id": model_id, "started": utc_now()}
+    return _insert_one(connection, runs, row)
+
+
+def end_run(connection: Connection, run_id: int, account: Account) -> None:
+    """Note what became of the card's files."""
+    row = _run_row(account) | {"finished": utc_now()}
+    connection.execute(update(runs).where(runs.c.id == run_id).values(row))
+
+
+def add_review(
+    connection: Connection, photo_id: int, label: str | None, count: int, reviewer: str, note: str
+) -> int:
+    """Append what a person says of a photo; raises InputError for a photo that is not there."""
+    if connection.execute(select(photos.c.id).where(photos.c.id == photo_id)).first() is None:
+        raise InputError(f"there is no photo {photo_id}", "take an id that `sightings` shows")
+    row = {"photo_id": photo_id, "label": label, "count": count}
+    row |= {"reviewer": reviewer, "note": note, "time": utc_now()}
+    return _insert_one(connection, reviews, row)
+
+
+def replace_red_list(connection: Connection, rows: Sequence[Row]) -> None:
+    """Make the table `red_list` these rows."""
+    connection.execute(delete(red_list))
+    connection.execute(insert(red_list), rows)
+
+
+def _insert_one(connection: Connection, table: Table, row: Row) -> int:
+    return int(connection.execute(insert(table).values(row).returning(table.c.id)).scalar_one())
+
+
+def _merge(
+    connection: Connection,
+    table: Table,
+    keys: Sequence[str],
+    rows: Sequence[Row],
+    changes: Sequence[str] = (),
+) -> None:
+    """Insert rows; where one with these keys is there, set its `changes` or leave it alone."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    if changes:
+        new = {column: statement.excluded[column] for column in changes}
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=new)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=keys)
+    connection.execute(statement, rows)
+
+
+def _photo_row(record: Record, now: str) -> Row:
+    # An id of the same batch (negative) is not known yet: _link_within.
+    near_id, near_bits = record.near if record.near and record.near[0] > 0 else (None, None)
+    return {column: getattr(record.exif, column) for column in EXIF_COLUMNS} | {
+        "sha256": record.sha256,
+        "size": record.size,
+        # Unsigned to signed: databases have no unsigned 64 bits.
+        "perceptual_hash": record.perceptual_hash - (record.perceptual_hash >> 63 << 64),
+        "width": record.width,
+        "height": record.height,
+        "format": record.format,
+        "flags": " ".join(sorted({*record.exif.flags, *record.flags})),
+        "near_duplicate_of": near_id,
+        "near_duplicate_bits": near_bits,
+        "first_seen": now,
+    }
+
+
+def _link_within(
+    connection: Connection,
+    records: Sequence[Record],
+    new: Sequence[Record],
+    ids: Mapping[bytes, int],
+) -> None:
+    """Link new photos to near-duplicates that came in the same batch."""
+    links = [
+        {"this": ids[record.sha256], "near": ids[records[-1 - near[0]].sha256], "bits": near[1]}
+        for record in new
+        if (near := record.near) is not None and near[0] < 0
+    ]
+    if links:
+        link_one = update(photos).where(photos.c.id == bindparam("this"))
+        link_one = link_one.values(
+            near_duplicate_of=bindparam("near"), near_duplicate_bits=bindparam("bits")
+        )
+        connection.execute(link_one, links)
+
+
+def _add_predictions(
+    connection: Connection,
+    model_id: int,
+    predicted: Mapping[int, Prediction | None],
+    now: str,
+) -> None:
+    """Add a prediction of the whole photo for each photo id, unless that model has made one."""
+    found = {photo_id: each for photo_id, each in predicted.items() if each is not None}
+    whole = [{"photo_id": photo_id, **WHOLE_PHOTO} for photo_id in found]
+    _merge(connection, regions, ("photo_id", *WHOLE_PHOTO), whole)
+    rows: list[Row] = []
+    for chunk in chunks(found):
+        query = select(regions.c.photo_id, regions.c.id).where(
+            regions.c.photo_id.in_(chunk), *(regions.c[k] == v for k, v in WHOLE_PHOTO.items())
+        )
+        for photo_id, region_id in connection.execute(query):
+            rows.append(_prediction_row(found[photo_id], region_id, model_id, now))
+    _merge(connection, predictions, ("region_id", "model_id"), rows)
+
+
+def _prediction_row(prediction: Prediction, region_id: int, model_id: int, now: str) -> Row:
+    top = [(label, _finite(value)) for label, value in prediction.top]
+    members = [(member, label, _finite(value)) for member, label, value in prediction.members]
+    return {
+        "region_id": region_id,
+        "model_id": model_id,
+        "label": prediction.label,
+        "probability": _finite(prediction.probability),
+        "reason": prediction.reason,
+        "top": json.dumps(top, ensure_ascii=False),
+        "members": json.dumps(members, ensure_ascii=False),
+        "created": now,
+    }
+
+
+def _add_places(
+    connection: Connection, card_id: int, places: Iterable[tuple[Photo, int]], now: str
+) -> None:
+    rows = [
+        {
+            "photo_id": photo_id,
+            "card_id": card_id,
+            "path_bytes": photo.relative,
+            "path": shown(photo.relative),
+            "mtime_ns": photo.mtime_ns,
+            "first_seen": now,
+            "last_seen": now,
+        }
+        for photo, photo_id in places
+    ]
+    keys = ("card_id", "path_bytes", "photo_id")
+    _merge(connection, places_seen, keys, rows, ("mtime_ns", "last_seen"))
+
+
+def _resolve(
+    connection: Connection,
+    card_id: int,
+    readable: Iterable[bytes],
+    classified: Collection[bytes],
+    now: str,
+) -> None:
+    """Resolve the problems of places that can be read now, or classified where that was it."""
+    for chunk in chunks(readable):
+        done = problems.c.path_bytes.in_([path for path in chunk if path in classified])
+        over = or_(problems.c.reason != UNCLASSIFIED, done)
+        mine = (problems.c.card_id == card_id, problems.c.path_bytes.in_(chunk))
+        open_ones = update(problems).where(*mine, problems.c.resolved.is_(None), over)
+        connection.execute(open_ones.values(resolved=now))
+
+
+def _add_problems(
+    connection: Connection, card_id: int, failed: Iterable[Problem], now: str
+) -> None:
+    rows = [
+        {
+            "card_id": card_id,
+            "path_bytes": problem.relative,
+            "path": shown(problem.relative),
+            "reason": problem.reason,
+            "detail": shown(os.fsencode(problem.detail)),
+            "first_seen": now,
+            "last_seen": now,
+            "resolved": None,
+        }
+        for problem in failed
+    ]
+    changes = ("reason", "detail", "last_seen", "resolved")
+    _merge(connection, problems, ("card_id", "path_bytes"), rows, changes)
+
+
+def _run_row(account: Account) -> dict[str, Any]:
+    return {
+        "files": account.files,
+        "recorded": account.recorded,
+        "seen_before": account.seen_before,
+        "problems": account.problems,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    """None for NaN and infinity, which are no numbers to JSON and no probabilities to anyone."""
+    return None if value is None or not math.isfinite(value) else float(value)
