@@ -81,9 +81,8 @@ def _sequence(row: dict[str, str]) -> str:
     """Group of a negative: consecutive camera-trap frames (blocks of 20 numbers) stay together."""
     stem = Path(row.get("source_path", row["file"])).stem
     digits = "".join(character for character in stem if character.isdigit())
-    return (
-        f"{row['label']}:{int(digits[-7:]) // 20}" if row["camera_trap"] == "1" and digits else stem
-    )
+    trap = row["camera_trap"] == "1" and digits
+    return f"{row['label']}:{int(digits[-7:]) // 20 if trap else stem}"
 
 
 def read_rows(recipe: Recipe, data: Path) -> list[_Row]:
@@ -150,9 +149,9 @@ def prepare(recipe: Recipe, data: Path, out: Path) -> None:
     Raises `InputError` for a photo that cannot be decoded or a label with too few photos.
     """
     rows = read_rows(recipe, data)
+    _check_enough(rows, recipe)
     fold = split(rows, recipe)
     labels = _label_order(rows)
-    _check_enough(rows, recipe)
     out.mkdir(parents=True, exist_ok=True)
     pixels = np.lib.format.open_memmap(
         out / "pixels.npy", mode="w+", dtype=np.uint8, shape=(len(rows), SIDE, SIDE, 3)

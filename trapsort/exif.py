@@ -19,6 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from PIL import Image
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
+_NO_TIFF_IN_EXIF = re.compile(rb"Exif\0\0(?!II\*\0|MM\0\*)")
 _PILLOW = r"PIL(\.|$)"
 
 
@@ -122,9 +123,8 @@ def _read_tags(data: bytes) -> _Tags | None:
                 found[place] = dict(source if directory is None else source.get_ifd(directory))
             except Exception:  # one damaged directory leaves the others
                 damaged = True
-    if any(found) or damaged or b"Exif\0\0" in data[:4096]:
-        return _Tags(found[0], found[1], found[2], damaged or not any(found))
-    return None
+    damaged = damaged or _NO_TIFF_IN_EXIF.search(data, 0, 4096) is not None
+    return _Tags(found[0], found[1], found[2], damaged) if damaged or any(found) else None
 
 
 # Single values ---------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def ingest(
     if first is None and skip is not None:
         return Account()  # a look at a card that brought nothing new leaves no trace
     items = chain([first] if first is not None else [], items)
-    card = store.card(root, station=station)
+    card = store.card(root if root.is_dir() else root.parent, station=station)
     model = store.model(bundle.name, bundle.version, bundle.digest)
     near = NearDuplicates(*store.perceptual_hashes())
     run = store.begin_run(card, model)

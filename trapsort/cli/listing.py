@@ -22,6 +22,8 @@ Row = Sequence[Cell]
 F = TypeVar("F", bound=Callable[..., object])
 
 PAGE_ROWS = 500  # a table's columns fit the rows of one page
+LONG = ("path", "detail", "bundle", "card")  # columns that may take more than one line
+EMPTY = (None, "", False)  # a column of a page that holds nothing else is left out
 NARROWEST = 60  # below this a table is unreadable, and scrolling sideways is better
 
 
@@ -116,11 +118,17 @@ def _page(columns: Sequence[str], rows: Sequence[Row]) -> str:
     from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for place, column in enumerate(columns):
+    used = [i for i in range(len(columns)) if any(row[i] not in EMPTY for row in rows)]
+    for place in used:
         numbers = all(isinstance(row[place], int | float | None) for row in rows)
-        table.add_column(column, overflow="fold", justify="right" if numbers else "left")
+        table.add_column(
+            columns[place],
+            overflow="fold",
+            no_wrap=columns[place] not in LONG,
+            justify="right" if numbers else "left",
+        )
     for row in rows:
-        table.add_row(*(Text(shown(value)) for value in row))
+        table.add_row(*(Text(shown(row[place])) for place in used))
     page = io.StringIO()
     width = max(NARROWEST, shutil.get_terminal_size((100, 24)).columns)
     Console(file=page, width=width, force_terminal=sys.stdout.isatty()).print(table)

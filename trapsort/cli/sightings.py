@@ -41,7 +41,7 @@ COLUMNS = (
     "sha256",
 )
 # What fits a terminal.
-TABLE = ("camera_time", "station", "label", "iucn", "probability", "reason", "reviewed", "path")
+TABLE = ("camera_time", "station", "sighting", "iucn", "probability", "reviewed", "path")
 
 
 @click.command()
@@ -108,8 +108,11 @@ def sightings(
         if count_by:
             write_listing((count_by, "photos"), store.count(query, count_by), form)
             return
-        columns = TABLE if form == "table" else COLUMNS
-        write_listing(columns, _rows(store.sightings(query), columns), form)
+        found = store.sightings(query)
+        if form == "table":
+            write_listing(TABLE, map(_table_row, found), form)
+        else:
+            write_listing(COLUMNS, _rows(found), form)
 
 
 def _check(categories: tuple[str, ...], reason: str | None) -> None:
@@ -131,6 +134,13 @@ def _check(categories: tuple[str, ...], reason: str | None) -> None:
         raise InputError(f"there is no reason {reason}", f"choose from {', '.join(REASON_CODES)}")
 
 
-def _rows(found: Iterator[Sighting], columns: tuple[str, ...]) -> Iterator[Row]:
+def _rows(found: Iterator[Sighting]) -> Iterator[Row]:
     for sighting in found:
-        yield tuple(getattr(sighting, column) for column in columns)
+        yield tuple(getattr(sighting, column) for column in COLUMNS)
+
+
+def _table_row(found: Sighting) -> Row:
+    """What people look at first: when, what or why not, how sure, where it lies."""
+    said = found.label or (f"unknown: {found.reason}" if found.reason else "unknown")
+    when = (found.camera_time or "").replace("T", " ")
+    return when, found.station, said, found.iucn, found.probability, found.reviewed, found.path

@@ -1,0 +1,131 @@
+"""A bundle is whole or refused, with its file named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.toy import LABELS, MEMBERS, SPECIES, manifest, write_bundle
+from trapsort.bundle import available, load_bundle, read_bundle
+from trapsort.errors import BundleError
+from trapsort.session import open_session
+
+
+def test_a_whole_bundle_is_read(tmp_path: Path) -> None:
+    bundle = load_bundle(write_bundle(tmp_path / "toy"))
+    assert bundle.model_name == "toy-1.0.0"
+    assert (bundle.labels, bundle.species, bundle.members) == (LABELS, SPECIES, MEMBERS)
+    assert bundle.taxa["Lion"] == ("Panthera leo",)
+    assert bundle.decision.centroids.shape == (3, 3)
+    assert len(bundle.digest) == 64
+
+
+def test_the_default_bundle_is_found_by_name_and_version() -> None:
+    default = load_bundle(None)
+    assert default.name == "iucn11"
+    assert load_bundle("iucn11").digest == load_bundle(default.model_name).digest == default.digest
+    assert default.digest in {bundle.digest for bundle in available()}
+
+
+def test_an_unknown_name_lists_what_there_is() -> None:
+    with pytest.raises(BundleError, match="There is no bundle 'lynx'") as caught:
+        load_bundle("lynx")
+    assert "iucn11" in caught.value.hint
+    assert caught.value.exit_code == 3
+
+
+def test_one_flipped_bit_is_refused(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "toy")
+    data = bytearray((folder / "ensemble.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "ensemble.onnx").write_bytes(data)
+    with pytest.raises(BundleError, match=r"ensemble\.onnx is not the file"):
+        load_bundle(folder)
+    with pytest.raises(BundleError, match=r"ensemble\.onnx is not the file"):
+        open_session(read_bundle(folder))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "toy")
+    (folder / "ensemble.onnx").unlink()
+    with pytest.raises(BundleError, match=r"ensemble\.onnx cannot be read: No such file"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema": 2}, "has schema 2, this trapsort reads 1"),
+        ({"labels": ["Lion", "Lion", "Panda", "Rhino", "blank"]}, "labels are not unique"),
+        ({"species": ["Lion", "Panda", "Okapi"]}, "species are not all labels"),
+        ({"species": ["Lion", "Panda"]}, "neither a species nor a known rejection"),
+        ({"species": []}, "neither a species nor|there is no species"),
+        ({"members": []}, "there is no member"),
+        ({"graph": "other.onnx"}, "its graph is not among its files"),
+        ({"files": {"../x": {"sha256": "0"}, "ensemble.onnx": {"sha256": "0"}}}, "leads out"),
+        ({"taxa": None}, "is not complete"),
+        ({"decision": {}}, "is not complete: KeyError"),
+    ],
+)
+def test_what_does_not_add_up_is_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BundleError, match=message):
+        load_bundle(write_bundle(tmp_path / "toy", **changes))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"min_probability": 1.5}, "min_probability is not in"),
+        ({"min_agreement": 4}, "min_agreement is more"),
+        ({"centroids": [[0.0]]}, "centroids are not one row a species"),
+    ],
+)
+def test_an_impossible_rule_is_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    folder = write_bundle(tmp_path / "toy")
+    decision = {**manifest(folder)["decision"], **change}
+    with pytest.raises(BundleError, match=message):
+        load_bundle(write_bundle(folder, decision=decision))
+
+
+def test_what_is_not_json_is_refused(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "toy")
+    (folder / "bundle.json").write_text("{", encoding="utf-8")
+    with pytest.raises(BundleError, match=r"bundle\.json cannot be read"):
+        load_bundle(folder)
+
+
+def test_a_graph_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
+    labels = [*LABELS[:2], *LABELS[3:]]
+    folder = write_bundle(tmp_path / "toy")
+    decision = {**manifest(folder)["decision"], "centroids": [[0.0] * 3] * 2}
+    write_bundle(folder, labels=labels, species=labels[:2], decision=decision)
+    with pytest.raises(BundleError, match=r"answers probabilities of shape \(2, 6\)"):
+        open_session(load_bundle(folder))
+
+
+def test_a_graph_that_is_none_is_refused(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "toy")
+    (folder / "ensemble.onnx").write_bytes(b"not a graph")
+    table = manifest(folder)
+    (folder / "bundle.json").write_text(json.dumps(table), encoding="utf-8")
+    with pytest.raises(BundleError, match="cannot be run"):
+        open_session(load_bundle(folder))
+
+
+def test_a_session_answers_every_photo_alike_alone_and_in_a_batch(tmp_path: Path) -> None:
+    session = open_session(load_bundle(write_bundle(tmp_path / "toy")))
+    photos = np.random.default_rng(0).integers(0, 256, (5, 224, 224, 3), dtype=np.uint8)
+    together = session.run(photos)
+    for place in range(5):
+        alone = session.run(photos[place : place + 1])
+        np.testing.assert_allclose(alone.probabilities[0], together.probabilities[place], rtol=1e-4)
+    assert session.provider == "CPUExecutionProvider"
+    assert session.maps(photos).shape == (5, 3, 6, 7, 7)

@@ -1,0 +1,54 @@
+"""A recipe from photos to a bundle that classifies: small, whole, with VGG16 in the stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training.small import draw_data, write_recipe
+from trapsort.bundle import load_bundle
+from trapsort.ensemble import Classifier
+from trapsort.pipeline import classify_folder
+from trapsort.session import open_session
+
+pytest.importorskip("tensorflow", reason="the training packages are not installed")
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_all_steps_make_a_bundle(tmp_path: Path) -> None:
+    data = draw_data(tmp_path / "data", 12)
+    recipe = write_recipe(tmp_path, {"small": "MobileNetV2", "published": "VGG16"})
+    command = [
+        sys.executable, "-m", "training", "all", "--recipe", str(recipe), "--data", str(data),
+        "--weights", str(tmp_path), "--out", str(tmp_path / "out"),
+        "--exports", str(tmp_path / "exports"),
+    ]  # fmt: skip
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    run = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, env=environment, check=False
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    folder = tmp_path / "exports" / "small-0.1.0"
+    assert run.stdout.endswith(f"written to {folder}\n")
+    bundle = load_bundle(folder)
+    assert bundle.members == ("small", "published")
+    assert bundle.labels == ("Lion", "Panda", "Rhino", "blank", "other_animal")
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    assert max(metrics["parity"].values()) <= 1e-4
+    assert len(metrics["ablation"]) == 3
+    card = (folder / "MODEL_CARD.md").read_text("utf-8")
+    assert f"{metrics['test']['photos']} photos" in card
+    answers = list(classify_folder(data / "species", Classifier(bundle, open_session(bundle))))
+    assert sum(answer.prediction is not None for answer in answers) == 36
+    once_more = [*command[:3], "fit", *command[4:]]
+    again = subprocess.run(
+        once_more, cwd=PROJECT, capture_output=True, text=True, env=environment, check=False
+    )
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "run 0" not in again.stdout  # what is fitted is not fitted again
