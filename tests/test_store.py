@@ -16,8 +16,6 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from trapsort.ensemble import Prediction
 from trapsort.errors import DatabaseError, InputError
@@ -33,7 +31,6 @@ from trapsort.store import (
     SightingQuery,
     Store,
 )
-from trapsort.store.write import shown
 
 CARD = Path("/media/card")
 TABLES = ("photos", "places_seen", "regions", "predictions", "problems")
@@ -217,13 +214,6 @@ def test_a_name_that_is_no_text_is_kept_as_bytes_and_shown_escaped(store: Store)
     assert paths(store) == ["\\xff café\\n\\x1b[31m.jpg"]
     (problem,) = store.problems()
     assert (problem.path, problem.detail) == ("\\xfe\\x00", "cannot read '\\xfe\\n'")
-
-
-@given(st.binary(max_size=40))
-def test_a_shown_name_is_one_line_of_plain_text(name: bytes) -> None:
-    text = shown(name)
-    assert text.encode("utf-8").decode("utf-8") == text
-    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text)
 
 
 # Once, and whole ---------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from trapsort.errors import InputError
 from trapsort.redlist import LISTS, RedList, matches
 from trapsort.redlist import red_list as read_red_list
+from trapsort.scan import display_name
 from trapsort.store.rows import ModelRow, ProblemRow, Sighting, SightingQuery
 from trapsort.store.tables import (
     cards,
@@ -38,7 +39,7 @@ from trapsort.store.tables import (
     sightings,
     stations,
 )
-from trapsort.store.write import Row, chunks, shown
+from trapsort.store.write import Row, chunks
 
 ROWS_AT_ONCE = 500  # rows that a stream holds in memory
 HASHES_AT_ONCE = 10_000
@@ -222,6 +223,7 @@ def _at_station(station: str) -> Select[int]:
 def _on_card(card: str) -> Select[int]:
     """Select the photos that were ever seen on a card, named by its folder or a way to it."""
     roots = {
-        shown(os.fsencode(each)) for each in (card, Path(card).absolute(), Path(card).resolve())
+        display_name(os.fsencode(each))
+        for each in (card, Path(card).absolute(), Path(card).resolve())
     }
     return select(places_seen.c.photo_id).join(cards).where(cards.c.root.in_(roots))

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from trapsort.errors import InputError
+from trapsort.scan import display_name
 from trapsort.store.rows import Account, Record, Recorded
 from trapsort.store.tables import (
     NO_DETECTOR,
@@ -62,12 +63,6 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def shown(name: bytes) -> str:
-    """Return a name as text that any database and terminal takes; bytes that are none escaped."""
-    text = name.decode("utf-8", "backslashreplace")
-    return "".join(c if c >= " " and not "\x7f" <= c <= "\x9f" else ascii(c)[1:-1] for c in text)
-
-
 def chunks(values: Iterable[T], size: int = IN_CHUNK) -> Iterator[list[T]]:
     """Cut distinct values into lists that fit one statement."""
     distinct = list(dict.fromkeys(values))
@@ -88,7 +83,7 @@ def add_card(connection: Connection, root: Path, volume: str, station: str | Non
     """Return the id of a card, new or known; a station that is given becomes its station."""
     now = utc_now()
     # Absolute, so that a card is the same one from wherever it is named.
-    row = {"root": shown(os.fsencode(root.absolute())), "volume": volume}
+    row = {"root": display_name(os.fsencode(root.absolute())), "volume": volume}
     row |= {"first_seen": now, "last_seen": now}
     if station is not None:
         _merge(connection, stations, ("name",), [{"name": station}])
@@ -276,7 +271,7 @@ def _add_places(
             "photo_id": photo_id,
             "card_id": card_id,
             "path_bytes": photo.relative,
-            "path": shown(photo.relative),
+            "path": photo.name,
             "mtime_ns": photo.mtime_ns,
             "first_seen": now,
             "last_seen": now,
@@ -310,9 +305,9 @@ def _add_problems(
         {
             "card_id": card_id,
             "path_bytes": problem.relative,
-            "path": shown(problem.relative),
+            "path": problem.name,
             "reason": problem.reason,
-            "detail": shown(os.fsencode(problem.detail)),
+            "detail": display_name(os.fsencode(problem.detail)),
             "first_seen": now,
             "last_seen": now,
             "resolved": None,
