@@ -83,6 +83,7 @@ def test_what_does_not_add_up_is_refused(
     [
         ({"min_probability": 1.5}, "min_probability is not in"),
         ({"min_agreement": 4}, "min_agreement is more"),
+        ({"max_other": [0.5]}, "max_other is not one limit a species"),
         ({"centroids": [[0.0]]}, "centroids are not one row a species"),
     ],
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from tests.toy import LABELS, MEMBERS, write_bundle
+from tests.toy import LABELS, MEMBERS, manifest, write_bundle
 from trapsort.bundle import Bundle, load_bundle
 from trapsort.ensemble import REASON_CODES, Prediction, agreement, decide, novelty
 from trapsort.session import Scores
@@ -82,6 +84,19 @@ def test_top_and_members_say_it_all(bundle: Bundle) -> None:
         (MEMBERS[2], "Panda"),
     ]
     assert [p for _, _, p in prediction.members] == pytest.approx([0.8] * 3)
+
+
+def test_a_witness_that_is_sure_of_another_animal_is_heard(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "toy")
+    decision = {**manifest(folder)["decision"], "max_other": [0.3, 0.8, 0.8]}
+    bundle = load_bundle(write_bundle(folder, decision=decision))
+    other = np.array([[0.31, 0.9, 0.9], [0.30, 0.9, 0.9], [0.9, 0.7, 0.9]], np.float32)
+    best = ["Lion", "Lion", "Panda"]
+    rows = np.stack([one_hot(label, 0.9) for label in best])
+    features = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
+    scores = Scores(rows, np.repeat(rows[:, None], 3, axis=1), features, other)
+    said = [(prediction.label, prediction.reason) for prediction in decide(scores, bundle)]
+    assert said == [(None, "other_animal"), ("Lion", None), ("Panda", None)]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trapsort.scan import Photo, Problem
 
 from trapsort.cli.main import main
 from trapsort.ensemble import Prediction
@@ -26,6 +25,7 @@ from trapsort.redlist import red_list
 from trapsort.reports import REPORTS, report_lines, write_reports
 from trapsort.reports.csv_file import FORMULA_STARTS, Cell, csv_cell, csv_line, encoded, write_lines
 from trapsort.reports.nightly import utc_bounds
+from trapsort.scan import Photo, Problem
 from trapsort.store import Record, Store
 
 TOMORROW = timedelta(days=1)
@@ -268,8 +268,8 @@ def test_the_table_of_sightings(store: Store, url: str, capfd: pytest.CaptureFix
     printed = capfd.readouterr()
     assert printed.err == ""
     assert [" ".join(line.split()) for line in printed.out.splitlines()] == [
-        "camera_time station label iucn probability reason reviewed path",
-        "2026-03-01T23:59:59 =river, north Rhino NT-CR 0.75 =cmd.JPG",
+        "camera_time station sighting iucn probability path",
+        "2026-03-01 23:59:59 =river, north Rhino NT-CR 0.75 =cmd.JPG",
     ]
     assert main(["sightings", "--db", url, "--station", "nowhere"]) == 0
     printed = capfd.readouterr()

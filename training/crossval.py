@@ -41,6 +41,7 @@ from training.fit import (
     set_rear_weights,
 )
 from training.recipe import MemberRecipe, Recipe
+from training.witness import build_witness, testify
 
 FINAL = "final"
 TEACHER = "mobilenetv2_imagenet.npz"
@@ -163,6 +164,9 @@ def crossvalidate(
     files = [dataset.files[i] for i in index[suspect]]
     (out / "mislabelled.json").write_text(json.dumps(files, indent=1), encoding="utf-8")
     print(f"{len(files)} training photos taken for mislabelled", flush=True)
+    if recipe.witness is not None and not (out / "witness.npy").exists():
+        witness = build_witness(recipe.witness, dataset.species, weights)
+        np.save(out / "witness.npy", testify(witness, dataset.pixels[usable(dataset)]))
     for member in recipe.members:
         if only in (None, member.name):
             _fit_runs(dataset, recipe, member, ~suspect, weights, out)

@@ -21,15 +21,15 @@ from training.data import HELD_OUT, Dataset
 from training.fit import Floats
 from training.recipe import Recipe
 from training.stack import (
-    Rule,
-    Stack,
+    accepted_by,
     fit_meta,
     load_stack,
     member_probabilities,
     nested_logits,
     out_of_fold,
-    outcome,
     temperature,
+    testimony,
+    undenied_by,
     whiten,
 )
 from trapsort.bundle import Bundle
@@ -59,6 +59,7 @@ def answer(bundle: Bundle, session: Session, dataset: Dataset, index: NDArray[np
         np.concatenate([run.probabilities for run in runs]),
         np.concatenate([run.members for run in runs]),
         np.concatenate([run.features for run in runs]),
+        None if runs[0].other is None else np.concatenate([run.other for run in runs]),
     )
     return Answers(dataset.label[index], scores, decide(scores, bundle))
 
@@ -152,13 +153,23 @@ def score_negatives(dataset: Dataset, recipe: Recipe, out: Path) -> dict[str, An
     label, fold = dataset.label[index], dataset.fold[index]
     folder = np.array([dataset.folder[i] for i in index])
     held, species = fold == HELD_OUT, len(dataset.species)
+    other = testimony(dataset, out)
     named = []
     for run in range(recipe.split.folds):
         members, features = member_probabilities(out, recipe, run)
         train = (fold >= 0) & (fold != run) & (label < species)
         white = whiten(features[train], label[train], species, recipe.decision.novelty_dimensions)
         distance = novelty(white.apply(features[held]), white.centroids)
-        named.append(_named(stack, rule, members[held], distance, species))
+        probabilities = stack.apply(members[held])
+        undenied = undenied_by(
+            None if other is None else other[held], rule.max_other, probabilities.argmax(axis=1)
+        )
+        values = (rule.min_probability, rule.min_agreement, rule.max_distance)
+        named.append(
+            accepted_by(
+                probabilities, members[held], distance, undenied, species=species, rule=values
+            )
+        )
     share = np.mean(named, axis=0)
     unseen = np.isin(folder[held], recipe.split.held_out_negatives)
     return {
@@ -176,20 +187,6 @@ def score_negatives(dataset: Dataset, recipe: Recipe, out: Path) -> dict[str, An
     }
 
 
-def _named(
-    stack: Stack, rule: Rule, members: Floats, distance: Floats, species: int
-) -> NDArray[np.bool_]:
-    probabilities = stack.apply(members)
-    best = probabilities.argmax(axis=1)
-    named: NDArray[np.bool_] = (
-        (best < species)
-        & (probabilities.max(axis=1) >= rule.min_probability)
-        & ((members.argmax(axis=2) == best[:, None]).sum(axis=1) >= rule.min_agreement)
-        & (distance <= rule.max_distance)
-    )
-    return named
-
-
 def ablation(dataset: Dataset, recipe: Recipe, out: Path, test: Answers) -> list[dict[str, Any]]:
     """Accuracy and cost of every subset of the members, each with a stack of its own.
 
@@ -205,7 +202,12 @@ def ablation(dataset: Dataset, recipe: Recipe, out: Path, test: Answers) -> list
     for size in range(1, len(recipe.members) + 1):
         for chosen in combinations(range(len(recipe.members)), size):
             part = type(oof)(
-                oof.index, oof.label, oof.fold, oof.members[:, list(chosen)], oof.distance
+                oof.index,
+                oof.label,
+                oof.fold,
+                oof.members[:, list(chosen)],
+                oof.distance,
+                oof.other,
             )
             logits = nested_logits(part, labels, strength)
             scale = temperature(logits, oof.label)
@@ -250,14 +252,7 @@ def evaluate(
     animal = oof.label < len(dataset.species)
     logits = nested_logits(oof, len(dataset.labels), stack.regularisation)
     probabilities = softmax(logits / stack.temperature, axis=1)
-    reached = outcome(
-        probabilities,
-        oof.members,
-        oof.distance,
-        oof.label,
-        species=len(dataset.species),
-        rule=(rule.min_probability, rule.min_agreement, rule.max_distance),
-    )
+    reached = (rule.coverage, rule.accuracy, rule.false_species)
     return {
         "test": score_test(test, dataset.labels, len(dataset.species)),
         "negatives": score_negatives(dataset, recipe, out),

@@ -6,10 +6,10 @@ import hashlib
 import json
 import multiprocessing
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,12 @@ from training.fit import (
     pooled,
     set_rear_weights,
 )
-from training.recipe import MemberRecipe, Recipe
+from training.recipe import MemberRecipe, Recipe, WitnessRecipe
 from training.stack import load_stack
 from trapsort.bundle import SCHEMA
 from trapsort.errors import TrapsortError
+
+T = TypeVar("T")
 
 TOLERANCE = 1e-4
 PHOTOS = 200
@@ -53,8 +55,7 @@ def convert_member(
 ) -> tuple[Floats, Dense]:
     """Write a member's graph, photo to feature map, to `target`.
 
-    Returns what Keras makes of `photos`: pooled features (n, channels), and the head. Run in a
-    process of its own: a conversion takes several gigabytes and does not give them back.
+    Returns what Keras makes of `photos`: pooled features (n, channels), and the head.
     """
     import tensorflow as tf
     import tf2onnx
@@ -75,49 +76,61 @@ def convert_member(
 
 
 def halve_kernels(model: Any) -> None:
-    """Fold batch norms into the convolutions before them, then round all kernels to half precision.
-
-    The converter folds them anyway; folded afterwards, a kernel that was rounded before would be
-    no number of half precision any more. A folded batch norm keeps its shift and the scale 1.
-    """
+    """Fold batch norms, then round all kernels to half precision."""
     from keras import layers
 
+    from training.witness import fold_batch_norms
+
+    fold_batch_norms(model)
     for layer in model._flatten_layers():
-        if not isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
-            continue
-        kernel, *bias = layer.get_weights()
-        followers = {node.operation for node in layer._outbound_nodes}
-        norm = next(iter(followers))
-        if len(followers) == 1 and isinstance(norm, layers.BatchNormalization):
-            gamma, beta, mean, variance = norm.get_weights()
-            scale = gamma / np.sqrt(variance + norm.epsilon)
-            depthwise = isinstance(layer, layers.DepthwiseConv2D)
-            kernel = kernel * (scale[:, None] if depthwise else scale)
-            shift = beta - mean * scale + sum(each * scale for each in bias)
-            bias = [np.zeros_like(each) for each in bias]
-            one, none = np.ones_like(gamma), np.zeros_like(gamma)
-            norm.set_weights([one, shift, none, one - norm.epsilon])
-        layer.set_weights([halved(kernel), *bias])
+        if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
+            kernel, *bias = layer.get_weights()
+            layer.set_weights([halved(kernel), *bias])
+
+
+def convert_witness(
+    recipe: WitnessRecipe,
+    species: tuple[str, ...],
+    weights: Path,
+    photos: NDArray[np.uint8],
+    target: Path,
+) -> Floats:
+    """Write the witness's graph to `target`; what Keras says of `photos`, (n, species)."""
+    import tensorflow as tf
+    import tf2onnx
+
+    from training.graph import OPSET
+    from training.witness import build_witness, testify
+
+    witness = build_witness(recipe, species, weights)
+    signature = [tf.TensorSpec((None, *witness.input_shape[1:]), tf.uint8, name="image")]
+    model, _ = tf2onnx.convert.from_keras(witness, signature, opset=OPSET)
+    target.write_bytes(model.SerializeToString())
+    return testify(witness, photos)
+
+
+def apart(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function in a process of its own: a conversion does not give its memory back."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def convert_members(
     recipe: Recipe, weights: Path, out: Path, photos: NDArray[np.uint8]
 ) -> list[tuple[Floats, Dense]]:
     """Convert every member, each in a process of its own."""
-    answers = []
-    for member in recipe.members:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            task = pool.submit(
-                convert_member,
-                member,
-                weights,
-                run_file(out, member.name, FINAL),
-                photos,
-                out / f"{member.name}.onnx",
-            )
-            answers.append(task.result())
-    return answers
+    return [
+        apart(
+            convert_member,
+            member,
+            weights,
+            run_file(out, member.name, FINAL),
+            photos,
+            out / f"{member.name}.onnx",
+        )
+        for member in recipe.members
+    ]
 
 
 def parity_photos(dataset: Dataset) -> NDArray[np.uint8]:
@@ -158,15 +171,24 @@ def build_graph(dataset: Dataset, recipe: Recipe, weights: Path, out: Path) -> d
         MemberGraph(member.name, onnx.load(out / f"{member.name}.onnx"), dense)
         for member, (_, dense) in zip(recipe.members, answers, strict=True)
     ]
+    expected = {}
+    witness = None
+    if recipe.witness is not None:
+        path = out / "witness.onnx"
+        species = dataset.species
+        said = apart(convert_witness, recipe.witness, species, weights, photos, path)
+        expected["other"] = said
+        witness = onnx.load(path)
     model = fuse(
         graphs,
         stack=(stack.kernel, stack.bias),
         whitening=(white.kernel, white.bias),
         labels=len(dataset.labels),
+        witness=witness,
     )
     (out / GRAPH).write_bytes(model.SerializeToString())
     votes = np.stack([_softmax(dense_logits(f, dense)) for f, dense in answers], axis=1)
-    expected = {
+    expected |= {
         "probabilities": stack.apply(votes),
         "members": votes,
         "features": white.apply(np.concatenate([features for features, _ in answers], axis=1)),
@@ -191,18 +213,18 @@ def compare(path: Path, photos: NDArray[np.uint8], expected: dict[str, Floats]) 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = list(expected)
     parts = [session.run(names, {"image": photos[i : i + 8]}) for i in range(0, len(photos), 8)]
-    apart = {}
+    differences = {}
     for place, name in enumerate(names):
         found = np.concatenate([part[place] for part in parts])
         unit = float(expected[name].max() - expected[name].min()) if name == "features" else 1.0
-        apart[name] = float(np.abs(found - expected[name]).max()) / unit
-    for name, difference in apart.items():
+        differences[name] = float(np.abs(found - expected[name]).max()) / unit
+    for name, difference in differences.items():
         if not difference <= TOLERANCE:
             raise ExportError(
                 f"{path}: {name} differs from Keras by {difference:.2g}, more than {TOLERANCE}.",
                 "The conversion is wrong; nothing was exported.",
             )
-    return apart
+    return differences
 
 
 def keras_members(backbones: Sequence[str], labels: int) -> list[Any]:
@@ -218,10 +240,7 @@ def vgg16_milliseconds(labels: int, out: Path) -> float:
 
     path = out / "vgg16-untrained.onnx"
     if not path.exists():
-        member = MemberRecipe("vgg16", "VGG16", "none", 0, 0.0)
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            pool.submit(convert_untrained, member, path).result()
+        apart(convert_untrained, MemberRecipe("vgg16", "VGG16", "none", 0, 0.0), path)
     return member_milliseconds(path)
 
 
@@ -251,7 +270,7 @@ def export_bundle(
     from trapsort.session import open_session
 
     check_resize(dataset, data)
-    apart = build_graph(dataset, recipe, weights, out)
+    differences = build_graph(dataset, recipe, weights, out)
     draft = out / "bundle"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
@@ -259,7 +278,7 @@ def export_bundle(
     write_manifest(dataset, recipe, out, draft)
     bundle = load_bundle(draft)
     metrics = evaluate(dataset, recipe, out, bundle, open_session(bundle))
-    metrics["parity"] = apart
+    metrics["parity"] = differences
     metrics["mislabelled"] = len(json.loads((out / "mislabelled.json").read_text("utf-8")))
     species = dataset.label < len(dataset.species)
     metrics["species_photos"] = int(species.sum())
@@ -306,6 +325,9 @@ def write_manifest(dataset: Dataset, recipe: Recipe, out: Path, folder: Path) ->
             "min_agreement": rule.min_agreement,
             "max_distance": round(rule.max_distance, 4),
             "centroids": [[round(float(x), 4) for x in row] for row in white.centroids],
+            "max_other": None
+            if rule.max_other is None
+            else [round(limit, 4) for limit in rule.max_other],
         },
         "files": {
             path.name: {

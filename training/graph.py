@@ -135,18 +135,20 @@ def fuse(
     stack: tuple[Floats, Floats],
     whitening: tuple[Floats, Floats],
     labels: int,
+    witness: onnx.ModelProto | None = None,
 ) -> onnx.ModelProto:
     """The ensemble as one graph.
 
     In: `image`, uint8 (N, 224, 224, 3) RGB. Out, float32: `probabilities` (N, labels), calibrated;
     `members` (N, members, labels); `features` (N, dimensions), whitened; `maps`
-    (N, members, labels, height, width), each cell's part of the label's pre-softmax score.
+    (N, members, labels, height, width), each cell's part of the label's pre-softmax score; and of
+    a witness `other` (N, species).
     """
     build = Builder()
     pooled, votes, maps = [], [], []
     axis1 = build.constant("axis1", [1], np.int64)
     for member in members:
-        feature_map = _embed(build, member)
+        feature_map = _embed(build, member.name, member.model)
         features = _pool(build, member.name, feature_map)
         own, activation = _head(build, member, features, feature_map)
         pooled.append(features)
@@ -165,27 +167,52 @@ def fuse(
     joined = build.node("Concat", pooled, "features/in", axis=1)
     kernel, bias = (build.constant(f"white/{n}", v) for n, v in zip("Wb", whitening, strict=True))
     build.node("Gemm", [joined, kernel, bias], "features")
-    return _assemble(build, len(members), labels, whitening[0].shape[1])
+    outputs = {
+        "probabilities": ["N", labels],
+        "members": ["N", len(members), labels],
+        "features": ["N", whitening[0].shape[1]],
+        "maps": ["N", len(members), labels, "height", "width"],
+    }
+    if witness is not None:
+        build.node("Identity", [_embed(build, "witness", witness)], "other")
+        outputs["other"] = ["N", "species"]
+    return _assemble(build, outputs)
 
 
-def _embed(build: Builder, member: MemberGraph) -> str:
-    """Add a member's own nodes under its name, its weights in half precision; its feature map."""
-    model = onnx.compose.add_prefix(member.model, f"{member.name}/")
+def _embed(build: Builder, name: str, model: onnx.ModelProto) -> str:
+    """Add a model's nodes under a name, its weights stored small; the name of its output."""
+    model = onnx.compose.add_prefix(model, f"{name}/")
     image = single_input(model)
     for node in model.graph.node:
         for place, name in enumerate(node.input):
             if name == image:
                 node.input[place] = "image"
-    weights = {node.input[1] for node in model.graph.node if node.op_type in ("Conv", "MatMul")}
+    channel = {
+        node.input[1]: 0 if node.op_type == "Conv" else 1
+        for node in model.graph.node
+        if node.op_type in ("Conv", "MatMul")
+    }
     for tensor in model.graph.initializer:
-        array = numpy_helper.to_array(tensor)
-        if tensor.name in weights and array.dtype == np.float32:
-            half = build.constant(f"{tensor.name}/half", array, np.float16)
-            build.node("Cast", [half], tensor.name, to=TensorProto.FLOAT)
+        if tensor.name in channel and tensor.data_type == TensorProto.FLOAT:
+            _store(build, tensor.name, numpy_helper.to_array(tensor), channel[tensor.name])
         else:
             build.constants.append(tensor)
     build.nodes.extend(model.graph.node)
     return str(model.graph.output[0].name)
+
+
+def _store(build: Builder, name: str, weights: Floats, channel: int) -> None:
+    """Add weights in 8 bits a channel where that is what they are, else in half precision."""
+    others = tuple(axis for axis in range(weights.ndim) if axis != channel)
+    step = np.maximum(np.abs(weights).max(axis=others, keepdims=True), 1e-12) / np.float32(127)
+    whole = np.rint(weights / step)
+    if np.abs(whole * step - weights).max() <= 1e-5 * step.max():
+        small = build.constant(f"{name}/int8", whole, np.int8)
+        single = build.node("Cast", [small], f"{name}/whole", to=TensorProto.FLOAT)
+        build.node("Mul", [single, build.constant(f"{name}/step", step)], name)
+    else:
+        half = build.constant(f"{name}/half", weights, np.float16)
+        build.node("Cast", [half], name, to=TensorProto.FLOAT)
 
 
 def _pool(build: Builder, name: str, feature_map: str) -> str:
@@ -255,18 +282,13 @@ def _activation(build: Builder, name: str, gradient: str, feature_map: str, *, l
     return build.node("Div", [first, cells], f"{name}/cam")
 
 
-def _assemble(build: Builder, members: int, labels: int, dimensions: int) -> onnx.ModelProto:
-    def value(name: str, shape: list[Any]) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
+def _assemble(build: Builder, outputs: dict[str, list[Any]]) -> onnx.ModelProto:
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", SIDE, SIDE, 3])
-    outputs = [
-        value("probabilities", ["N", labels]),
-        value("members", ["N", members, labels]),
-        value("features", ["N", dimensions]),
-        value("maps", ["N", members, labels, "height", "width"]),
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in outputs.items()
     ]
-    graph = helper.make_graph(build.nodes, "trapsort", [image], outputs, build.constants)
+    graph = helper.make_graph(build.nodes, "trapsort", [image], values, build.constants)
     model = helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid("", OPSET)],

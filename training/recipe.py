@@ -52,6 +52,17 @@ class FitRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessRecipe:
+    """An ImageNet classifier that may speak against a species (see `training.witness`)."""
+
+    weights: str
+    quantile: float
+    """Share of a species' own photos on which the witness may not be surer than its limit."""
+    own: dict[str, list[int]]
+    """ImageNet classes that are the species itself, or cannot be told from it."""
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionRecipe:
     """What the shipped thresholds have to reach on out-of-fold photos."""
 
@@ -75,6 +86,7 @@ class Recipe:
     fit: FitRecipe
     members: tuple[MemberRecipe, ...]
     decision: DecisionRecipe
+    witness: WitnessRecipe | None = None
 
 
 def _typed(kind: type[Any], table: dict[str, Any], where: str) -> Any:
@@ -101,5 +113,7 @@ def load_recipe(path: Path) -> Recipe:
     ]
     for key, kind in (("split", SplitRecipe), ("fit", FitRecipe), ("decision", DecisionRecipe)):
         table[key] = _typed(kind, table.get(key, {}), f"{path} [{key}]")
+    if "witness" in table:
+        table["witness"] = _typed(WitnessRecipe, table["witness"], f"{path} [witness]")
     recipe: Recipe = _typed(Recipe, table, str(path))
     return recipe

@@ -6,6 +6,7 @@ Everything here is fitted on out-of-fold scores: what members said of photos the
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,8 +62,9 @@ class Stack:
 class OutOfFold:
     """What fold ensembles said of every development photo.
 
-    index (n,) into `usable`; label, fold (n,); members (n, members, labels); features
-    (n, dimensions), whitened by a projection that had not seen the photo; distance (n,).
+    index (n,) into `usable`; label, fold (n,); members (n, members, labels);
+    distance (n,), novelty by a projection that had not seen the photo; other (n, species), the
+    witness's, or None without one.
     """
 
     index: NDArray[np.int64]
@@ -70,6 +72,7 @@ class OutOfFold:
     fold: NDArray[np.int64]
     members: Floats
     distance: Floats
+    other: Floats | None
 
 
 def member_probabilities(out: Path, recipe: Recipe, run: int | str) -> tuple[Floats, Floats]:
@@ -122,7 +125,24 @@ def out_of_fold(dataset: Dataset, recipe: Recipe, out: Path) -> OutOfFold:
         members[held] = probabilities[held]
         distance[held] = novelty(white.apply(features[held]), white.centroids)
     used = np.flatnonzero(fold >= 0)
-    return OutOfFold(used, label[used], fold[used], members[used], distance[used])
+    other = testimony(dataset, out)
+    return OutOfFold(
+        used,
+        label[used],
+        fold[used],
+        members[used],
+        distance[used],
+        None if other is None else other[used],
+    )
+
+
+def testimony(dataset: Dataset, out: Path) -> Floats | None:
+    """The witness's shares (n, species) of `usable(dataset)`, or None where there is none."""
+    path = out / "witness.npy"
+    if not path.exists():
+        return None
+    other: Floats = np.load(path)
+    return other
 
 
 def fit_meta(
@@ -170,28 +190,61 @@ class Rule:
     min_probability: float
     min_agreement: int
     max_distance: float
+    max_other: tuple[float, ...] | None
     coverage: float
     accuracy: float
     false_species: float
 
 
-def outcome(
+def accepted_by(
     probabilities: Floats,
     members: Floats,
     distance: Floats,
-    label: NDArray[np.int64],
+    undenied: NDArray[np.bool_],
     *,
     species: int,
     rule: tuple[float, int, float],
-) -> tuple[float, float, float]:
-    """Coverage and accuracy among species photos, and share of others reported as a species."""
+) -> NDArray[np.bool_]:
+    """Which photos (n,) a rule (probability, agreement, distance) reports as a species."""
     best = probabilities.argmax(axis=1)
-    accepted = (
+    accepted: NDArray[np.bool_] = (
         (best < species)
+        & undenied
         & (probabilities.max(axis=1) >= rule[0])
         & (agreement(members, best) >= rule[1])
         & (distance <= rule[2])
     )
+    return accepted
+
+
+def undenied_by(
+    other: Floats | None, limits: Sequence[float] | None, best: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which photos (n,) the witness lets pass as the most probable label (n,)."""
+    passed = np.ones(len(best), bool)
+    for column, limit in enumerate(limits or ()):
+        if other is not None:
+            named = best == column
+            passed[named] = other[named, column] <= limit
+    return passed
+
+
+def witness_limits(
+    other: Floats | None, label: NDArray[np.int64], best: NDArray[np.int64], recipe: Recipe
+) -> tuple[float, ...] | None:
+    """For each species the witness's `quantile` on photos of it that the ensemble got right."""
+    if other is None or recipe.witness is None:
+        return None
+    return tuple(
+        float(np.quantile(other[(label == k) & (best == k), k], recipe.witness.quantile))
+        for k in range(other.shape[1])
+    )
+
+
+def outcome(
+    accepted: NDArray[np.bool_], best: NDArray[np.int64], label: NDArray[np.int64], species: int
+) -> tuple[float, float, float]:
+    """Coverage and accuracy among species photos, and share of others reported as a species."""
     animal = label < species
     right = (best == label)[accepted & animal]
     false = accepted[~animal].mean() if (~animal).any() else 0.0
@@ -199,24 +252,35 @@ def outcome(
 
 
 def choose_rule(
-    probabilities: Floats, oof: OutOfFold, *, species: int, members: int, recipe: DecisionRecipe
+    probabilities: Floats,
+    oof: OutOfFold,
+    *,
+    species: int,
+    members: int,
+    limits: tuple[float, ...] | None,
+    recipe: DecisionRecipe,
 ) -> Rule:
     """The thresholds with the fewest false species that keep the target accuracy and coverage.
 
     Where no rule reaches all targets, the one that misses them least.
     """
     rules = []
-    animal = oof.label < species
+    animal, best = oof.label < species, probabilities.argmax(axis=1)
+    undenied = undenied_by(oof.other, limits, best)
     for percentile in (90.0, 95.0, 97.5, 99.0, 99.5):
         farthest = float(np.percentile(oof.distance[animal], percentile))
         for together in range(1, members + 1):
             for probability in np.arange(0.30, 0.991, 0.01):
                 values = (float(probability), together, farthest)
-                reached = outcome(
-                    probabilities, oof.members, oof.distance, oof.label,
-                    species=species, rule=values,
-                )  # fmt: skip
-                rules.append(Rule(*values, *reached))
+                accepted = accepted_by(
+                    probabilities,
+                    oof.members,
+                    oof.distance,
+                    undenied,
+                    species=species,
+                    rule=values,
+                )
+                rules.append(Rule(*values, limits, *outcome(accepted, best, oof.label, species)))
 
     def miss(rule: Rule) -> tuple[float, float]:
         short = max(0.0, recipe.target_accuracy - rule.accuracy) * 4
@@ -236,8 +300,14 @@ def fit_stack(dataset: Dataset, recipe: Recipe, out: Path) -> None:
     best = min(tried, key=lambda c: cross_entropy(tried[c] / scale[c], oof.label))
     kernel, bias = fit_meta(oof.members, oof.label, labels, best)
     probabilities = softmax(tried[best] / scale[best], axis=1)
+    limits = witness_limits(oof.other, oof.label, probabilities.argmax(axis=1), recipe)
     rule = choose_rule(
-        probabilities, oof, species=species, members=len(recipe.members), recipe=recipe.decision
+        probabilities,
+        oof,
+        species=species,
+        members=len(recipe.members),
+        limits=limits,
+        recipe=recipe.decision,
     )
     _, features = member_probabilities(out, recipe, FINAL)
     index = usable(dataset)

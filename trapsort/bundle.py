@@ -30,13 +30,16 @@ class Decision:
 
     min_probability: smallest calibrated probability, 0..1; min_agreement: how many members must
     put the species first; max_distance: largest distance to the nearest centroid, in units of the
-    bundle's whitened features; centroids: float32 (species, dimensions).
+    bundle's whitened features; centroids: float32 (species, dimensions); max_other: float32
+    (species,), largest share of other animals that the bundle's witness may see, 0..1, or None
+    where the bundle has no witness.
     """
 
     min_probability: float
     min_agreement: int
     max_distance: float
     centroids: NDArray[np.float32]
+    max_other: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +188,15 @@ def _build(folder: Path, digest: str, table: dict[str, Any]) -> Bundle:
             min_agreement=int(decision["min_agreement"]),
             max_distance=float(decision["max_distance"]),
             centroids=np.array(decision["centroids"], np.float32),
+            max_other=_floats(decision.get("max_other")),
         ),
         graph=str(table["graph"]),
         files={name: str(entry["sha256"]) for name, entry in table["files"].items()},
     )
+
+
+def _floats(values: list[float] | None) -> NDArray[np.float32] | None:
+    return None if values is None else np.array(values, np.float32)
 
 
 def _check(bundle: Bundle, path: Path) -> None:
@@ -209,6 +217,8 @@ def _check(bundle: Bundle, path: Path) -> None:
         ),
         "centroids are not one row a species": decision.centroids.ndim != 2
         or len(decision.centroids) != len(bundle.species),
+        "max_other is not one limit a species": decision.max_other is not None
+        and decision.max_other.shape != (len(bundle.species),),
     }
     for fault, found in faults.items():
         if found:

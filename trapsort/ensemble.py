@@ -74,6 +74,19 @@ def agreement(members: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray
     return counts
 
 
+def witness_denies(
+    other: NDArray[np.float32] | None, best: NDArray[np.int64], bundle: Bundle
+) -> NDArray[np.bool_]:
+    """Whether a bundle's witness is surer of another animal than the label (N,) allows: (N,)."""
+    denied = np.zeros(len(best), bool)
+    limits = bundle.decision.max_other
+    if other is not None and limits is not None:
+        for column, name in enumerate(bundle.species):
+            named = best == bundle.labels.index(name)
+            denied[named] = other[named, column] > limits[column]
+    return denied
+
+
 def decide(scores: Scores, bundle: Bundle) -> list[Prediction]:
     """Name a species or abstain, for each photo, by the bundle's own rule."""
     reasons = _reasons(scores, bundle)
@@ -86,7 +99,7 @@ def decide(scores: Scores, bundle: Bundle) -> list[Prediction]:
 
 
 def _reasons(scores: Scores, bundle: Bundle) -> list[str | None]:
-    """The first test that a photo fails: finite, a species, probable, agreed upon, not novel."""
+    """The first test that a photo fails: finite, a species, undenied, probable, agreed, known."""
     rule = bundle.decision
     best = scores.probabilities.argmax(axis=1)
     answers = np.concatenate([scores.probabilities, scores.features], axis=1)
@@ -94,6 +107,7 @@ def _reasons(scores: Scores, bundle: Bundle) -> list[str | None]:
     probable = scores.probabilities.max(axis=1) >= rule.min_probability
     agreed = agreement(scores.members, best) >= rule.min_agreement
     known = novelty(scores.features, rule.centroids) <= rule.max_distance
+    denied = witness_denies(scores.other, best, bundle)
     reasons: list[str | None] = []
     for i, label in enumerate(best):
         name = bundle.labels[label]
@@ -101,6 +115,8 @@ def _reasons(scores: Scores, bundle: Bundle) -> list[str | None]:
             reasons.append("unclassified")
         elif name not in bundle.species:
             reasons.append(name)
+        elif denied[i]:
+            reasons.append("other_animal")
         elif not probable[i]:
             reasons.append("low_confidence")
         elif not agreed[i]:

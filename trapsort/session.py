@@ -21,7 +21,8 @@ from trapsort.errors import BundleError
 if TYPE_CHECKING:
     import onnxruntime
 
-OUTPUTS = ("probabilities", "members", "features", "maps")
+OUTPUTS = ("probabilities", "members", "features", "other")
+"""What a run asks for; `other` only of a bundle with a witness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,14 @@ class Scores:
     """What a graph answers for N photos.
 
     probabilities: float32 (N, labels), calibrated, rows sum to 1; members: float32
-    (N, members, labels), each member's own; features: float32 (N, dimensions), whitened.
+    (N, members, labels), each member's own; features: float32 (N, dimensions), whitened; other:
+    float32 (N, species), the share of other animals that a witness sees, or None without one.
     """
 
     probabilities: NDArray[np.float32]
     members: NDArray[np.float32]
     features: NDArray[np.float32]
+    other: NDArray[np.float32] | None = None
 
 
 class Session(Protocol):
@@ -52,13 +55,14 @@ class Session(Protocol):
 class OnnxSession:
     """A bundle's graph in ONNX Runtime."""
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, *, witness: bool) -> None:
         self._session = session
+        self._outputs = list(OUTPUTS if witness else OUTPUTS[:3])
         self.provider: str = session.get_providers()[0]
 
     def run(self, batch: NDArray[np.uint8]) -> Scores:
         """Scores of each photo of a uint8 (N, 224, 224, 3) batch."""
-        return Scores(*self._session.run(list(OUTPUTS[:3]), {"image": batch}))
+        return Scores(*self._session.run(self._outputs, {"image": batch}))
 
     def maps(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class-activation maps float32 (N, members, labels, height, width), pre-softmax."""
@@ -91,7 +95,10 @@ def open_session(bundle: Bundle) -> OnnxSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     where = bundle.path / bundle.graph
     try:
-        session = OnnxSession(onnxruntime.InferenceSession(graph, options, providers=_providers()))
+        session = OnnxSession(
+            onnxruntime.InferenceSession(graph, options, providers=_providers()),
+            witness=bundle.decision.max_other is not None,
+        )
         scores = session.run(np.zeros((2, SIDE, SIDE, 3), np.uint8))
     except Exception as error:  # ONNX Runtime's exceptions have no common public base
         raise BundleError(f"{where} cannot be run: {error}", "Copy the bundle anew.") from error
@@ -106,6 +113,8 @@ def _check_shapes(scores: Scores, bundle: Bundle) -> None:
         "members": (2, members, labels),
         "features": (2, bundle.decision.centroids.shape[1]),
     }
+    if bundle.decision.max_other is not None:
+        expected["other"] = (2, len(bundle.species))
     for name, shape in expected.items():
         found = getattr(scores, name).shape
         if found != shape:

@@ -11,11 +11,13 @@ from training.evaluate import calibration_error, wilson
 from training.recipe import DecisionRecipe
 from training.stack import (
     OutOfFold,
+    accepted_by,
     choose_rule,
     fit_meta,
     nested_logits,
     outcome,
     temperature,
+    undenied_by,
     whiten,
 )
 
@@ -30,7 +32,8 @@ def out_of_fold(n: int = 600) -> OutOfFold:
     powers = np.exp(logits)
     members = (powers / powers.sum(axis=2, keepdims=True)).astype(np.float32)
     distance = rng.gamma(4, 1, n).astype(np.float32)
-    return OutOfFold(np.arange(n), label, np.arange(n) % 3, members, distance)
+    other = rng.random((n, 3)).astype(np.float32) * np.where(label < 3, 0.5, 1.0)[:, None]
+    return OutOfFold(np.arange(n), label, np.arange(n) % 3, members, distance, other)
 
 
 def test_a_temperature_is_recovered() -> None:
@@ -57,7 +60,7 @@ def test_nested_logits_of_a_fold_ignore_its_labels() -> None:
     oof = out_of_fold()
     wrong = oof.label.copy()
     wrong[oof.fold == 1] = 0
-    changed = OutOfFold(oof.index, wrong, oof.fold, oof.members, oof.distance)
+    changed = OutOfFold(oof.index, wrong, oof.fold, oof.members, oof.distance, oof.other)
     before, after = nested_logits(oof, LABELS, 1.0), nested_logits(changed, LABELS, 1.0)
     np.testing.assert_array_equal(before[oof.fold == 1], after[oof.fold == 1])
     assert not np.array_equal(before[oof.fold == 0], after[oof.fold == 0])
@@ -83,12 +86,19 @@ def test_thresholds_reach_their_targets() -> None:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = powers / powers.sum(axis=1, keepdims=True)
     recipe = DecisionRecipe(0.97, 0.6, 0.05, 6)
-    rule = choose_rule(probabilities, oof, species=3, members=2, recipe=recipe)
+    limits = (0.45, 0.45, 0.45)
+    rule = choose_rule(probabilities, oof, species=3, members=2, limits=limits, recipe=recipe)
     assert rule.accuracy >= 0.97
     assert rule.coverage >= 0.6
     assert rule.false_species <= 0.05
     values = (rule.min_probability, rule.min_agreement, rule.max_distance)
-    reached = outcome(probabilities, oof.members, oof.distance, oof.label, species=3, rule=values)
+    best = probabilities.argmax(axis=1)
+    undenied = undenied_by(oof.other, limits, best)
+    assert 0 < undenied.mean() < 1
+    accepted = accepted_by(
+        probabilities, oof.members, oof.distance, undenied, species=3, rule=values
+    )
+    reached = outcome(accepted, best, oof.label, 3)
     assert reached == (rule.coverage, rule.accuracy, rule.false_species)
 
 
@@ -97,8 +107,18 @@ def test_outcome_counts_by_hand() -> None:
     members = np.repeat(probabilities[:, None], 2, axis=1)
     distance = np.array([1, 1, 9, 1.0])
     label = np.array([0, 0, 1, 2])  # the last is no species
-    reached = outcome(probabilities, members, distance, label, species=2, rule=(0.5, 2, 5.0))
-    assert reached == (2 / 3, 0.5, 1.0)
+    best = probabilities.argmax(axis=1)
+
+    def reached(other: np.ndarray | None) -> tuple[float, float, float]:
+        undenied = undenied_by(other, (0.5, 0.5), best)
+        rule = (0.5, 2, 5.0)
+        accepted = accepted_by(probabilities, members, distance, undenied, species=2, rule=rule)
+        return outcome(accepted, best, label, 2)
+
+    assert reached(None) == (2 / 3, 0.5, 1.0)
+    # the witness speaks against the first label of the last photo, and the second of the first
+    other = np.array([[0, 0.9], [0, 0], [0, 0], [0.9, 0]], np.float32)
+    assert reached(other) == (2 / 3, 0.5, 0.0)
 
 
 def test_calibration_error_by_hand() -> None:

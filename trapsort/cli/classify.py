@@ -62,7 +62,8 @@ def classify(settings: Settings, /, *, paths: tuple[Path, ...], form: str) -> in
     else:
         write_text(FORMS["table"](TABLE, (_row(answer, categories) for answer in counted())))
     if failures:
-        click.echo(f"{failures:,} of the files could not be read as photos", err=True)
+        files = "1 file" if failures == 1 else f"{failures:,} files"
+        click.echo(f"{files} could not be read as a photo", err=True)
     return 1 if failures else 0
 
 
