@@ -257,16 +257,12 @@ def _keep(
         "features": pooled(network.rear, inputs.clean).astype(np.float16),
         **dense_arrays(fitted.dense),
     }
-    if network.front is None:
-        arrays["flipped"] = pooled(network.whole, photos, flip=True).astype(np.float16)
     if with_weights:
         arrays |= rear_weights(network)
     save_arrays(path, arrays)
 
 
-def load_run(out: Path, member: str, run: int | str) -> tuple[Floats, Floats | None, Dense]:
-    """Features of the usable photos, of their mirror images where kept, and the head of a run."""
+def load_run(out: Path, member: str, run: int | str) -> tuple[Floats, Dense]:
+    """Features (n, channels) of the usable photos, and the head, of a run."""
     arrays = load_arrays(run_file(out, member, run))
-    features = arrays["features"].astype(np.float32)
-    flipped = arrays["flipped"].astype(np.float32) if "flipped" in arrays else None
-    return features, flipped, dense_layers(arrays)
+    return arrays["features"].astype(np.float32), dense_layers(arrays)

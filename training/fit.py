@@ -133,14 +133,11 @@ def train(
     return float(history.history["loss"][-1])
 
 
-def pooled(
-    network: keras.Model, inputs: NDArray[Any], *, batch: int = 64, flip: bool = False
-) -> Floats:
+def pooled(network: keras.Model, inputs: NDArray[Any], *, batch: int = 64) -> Floats:
     """Global average of `network`'s feature map for each of `inputs`: float32 (n, channels)."""
     parts = []
     for start in range(0, len(inputs), batch):
         x = np.asarray(inputs[start : start + batch])
-        x = x[:, :, ::-1] if flip else x
         x = x.astype(np.float32) if x.dtype == np.float16 else x
         parts.append(np.asarray(network.predict_on_batch(x)).mean(axis=(1, 2)))
     return np.concatenate(parts).astype(np.float32)

@@ -29,7 +29,6 @@ class MemberRecipe:
     weights: str
     epochs: int
     learning_rate: float
-    flip: bool = False
     pretrain_epochs: int = 0
 
 

@@ -79,12 +79,8 @@ def member_probabilities(out: Path, recipe: Recipe, run: int | str) -> tuple[Flo
     """A run's member probabilities (n, members, labels) and joined features (n, channels)."""
     probabilities, joined = [], []
     for member in recipe.members:
-        features, flipped, dense = load_run(out, member.name, run)
+        features, dense = load_run(out, member.name, run)
         own: Floats = softmax(dense_logits(features, dense), axis=1)
-        if member.flip and flipped is not None:
-            mirrored = softmax(dense_logits(flipped, dense), axis=1)
-            own = ((own + mirrored) / 2).astype(np.float32)
-            features = ((features + flipped) / 2).astype(np.float32)
         probabilities.append(own)
         joined.append(features)
     return np.stack(probabilities, axis=1).astype(np.float32), np.concatenate(joined, axis=1)
@@ -286,7 +282,7 @@ def choose_rule(
         short = max(0.0, recipe.target_accuracy - rule.accuracy) * 4
         short += max(0.0, recipe.target_coverage - rule.coverage)
         short += max(0.0, rule.false_species - recipe.target_false_species)
-        return round(short, 6), rule.false_species - rule.accuracy - 0.25 * rule.coverage
+        return round(short, 6), rule.false_species - rule.accuracy
 
     return min(rules, key=miss)
 
