@@ -283,6 +283,15 @@ def test_a_reader_that_has_enough_is_no_error(form: str) -> None:
         assert process.wait() == 0
 
 
+def test_another_pipe_that_breaks_while_recording_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(BrokenPipeError(32, "Broken pipe"), monkeypatch)
+    monkeypatch.setitem(COMMANDS, "ingest", COMMANDS["fail"])
+    assert main(["ingest"]) == 70
+    assert capsys.readouterr().err.startswith("trapsort: unexpected RuntimeError, ")
+
+
 def test_python_m_trapsort() -> None:
     done = trapsort("--version")
     assert (done.returncode, done.stdout) == (0, f"trapsort {__version__}\n".encode())

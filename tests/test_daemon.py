@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from trapsort.daemon import Lock, Settled, Skip, lock_path, run, stop_on_signals
+from trapsort.daemon import LOOKS, Lock, Settled, Skip, lock_path, run, stop_on_signals
 from trapsort.errors import BusyError, DatabaseError
 from trapsort.scan import Photo, Problem, scan
 from trapsort.store import Account
@@ -220,6 +220,32 @@ def test_a_problem_is_taken_once(settled: Settled) -> None:
     assert settled.take(Problem(Path("/card"), b"a", "link", "points to c"))
 
 
+def test_a_problem_that_was_over_and_comes_back_is_taken_again(settled: Settled) -> None:
+    link = Problem(Path("/card"), b"a", "link", "points to b")
+    for there, expected in ((True, True), (True, False), (False, False), (True, True)):
+        settled.begin()
+        if there:
+            assert settled.take(link) is expected
+        settled.keep()
+
+
+def test_a_file_that_could_not_be_read_is_taken_again_in_the_next_pass(settled: Settled) -> None:
+    for _ in range(2):
+        settled.begin()
+        assert settled.take(photo("a"))
+        settled.forget_one(photo("a"))
+        settled.keep()
+        assert not settled.waiting  # no hurry: the next scan comes by itself
+
+
+def test_an_impatient_pass_takes_what_is_not_ready(settled: Settled) -> None:
+    settled.begin()
+    assert not settled.take(photo("a", mtime=1000))
+    settled.begin(patient=False)
+    assert settled.take(photo("a", mtime=1000))
+    assert not settled.waiting
+
+
 # the loop
 
 
@@ -308,6 +334,49 @@ def test_once_stopped_before_it_began_gives_no_account(tmp_path: Path, desk: Des
     assert desk.accounts == []
 
 
+def test_once_ends_although_a_file_grows_for_ever(tmp_path: Path, desk: Desk) -> None:
+    root = card(tmp_path / "A", "1.jpg")
+    card(root, "2.jpg", age=-3600)
+    take_in, looks = desk.ingest, []
+
+    def grow_and_ingest(root: Path, skip: Skip) -> Account:
+        looks.append(root)
+        with (root / "2.jpg").open("ab") as file:
+            file.write(b"more")
+        return take_in(root, skip)
+
+    desk.ingest = grow_and_ingest  # type: ignore[method-assign]
+    desk.run([root], once=True)
+    assert not desk.stop.is_set()
+    assert len(looks) == LOOKS + 1
+    assert desk.taken == ["1.jpg", "2.jpg"]
+    assert desk.accounts == [("A", 2)]
+
+
+def test_an_unreadable_file_is_tried_in_every_scan_and_said_once(
+    tmp_path: Path, desk: Desk
+) -> None:
+    root = card(tmp_path / "A", "1.jpg", "2.jpg")
+    passes: list[list[str]] = []
+
+    def ingest(root: Path, skip: Skip) -> Account:
+        items = [item for item in scan(root) if not skip(item)]
+        passes.append([item.relative.decode() for item in items])
+        bad = [i for i in items if isinstance(i, Photo) and i.relative == b"2.jpg"]
+        if len(passes) == 4:  # it can be read at last
+            desk.stop.set()
+            bad = []
+        good = len(items) - len(bad)
+        return Account(len(items), good, 0, len(bad), again=tuple(bad))
+
+    desk.ingest = ingest  # type: ignore[method-assign]
+    started = time.monotonic()
+    desk.run([root])
+    assert passes == [["1.jpg", "2.jpg"], ["2.jpg"], ["2.jpg"], ["2.jpg"]]
+    assert time.monotonic() - started > 1.2  # three times rescan_seconds: no busy loop
+    assert desk.accounts == [("A", 2), ("A", 1)]
+
+
 def test_once_passes_an_error_on(tmp_path: Path, desk: Desk) -> None:
     desk.errors = [DatabaseError("disk full")]
     with pytest.raises(DatabaseError, match="disk full"):
@@ -362,6 +431,7 @@ def test_the_report_is_made_once_a_day_and_a_failure_is_retried(
     tmp_path: Path, desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     moments = [
+        datetime(2025, 6, 1, 5, 58),  # the start
         datetime(2025, 6, 1, 5, 59),
         datetime(2025, 6, 1, 6, 0),  # fails
         datetime(2025, 6, 1, 6, 1),  # fails the same way
@@ -385,7 +455,29 @@ def test_the_report_is_made_once_a_day_and_a_failure_is_retried(
     desk.run([tmp_path / "away"], report=report, report_at=day_time(6), now=now)
     assert asked == [date(2025, 6, 1)] * 3 + [date(2025, 6, 2)]
     failures = [record.message for record in caplog.records if record.levelname == "ERROR"]
-    assert failures == ["the nightly report failed; trying again at the next scan"]
+    assert failures == ["the nightly report failed (no rows); trying again at the next scan"]
+    shown = [record for record in caplog.records if record.exc_info]
+    assert {record.levelname for record in shown} <= {"DEBUG"}
+
+
+def test_every_day_since_the_last_report_is_made_up_for(tmp_path: Path, desk: Desk) -> None:
+    moments = [
+        datetime(2025, 5, 31, 23, 50),  # the start; a pass runs over midnight
+        datetime(2025, 6, 1, 0, 10),
+        datetime(2025, 6, 4, 5, 59),  # the machine slept
+        datetime(2025, 6, 4, 6, 0),
+        datetime(2028, 1, 1, 7, 0),  # the clock was set
+    ]
+    asked: list[date] = []
+
+    def now() -> datetime:
+        if len(moments) == 1:
+            desk.stop.set()
+        return moments.pop(0)
+
+    desk.run([tmp_path / "away"], report=asked.append, report_at=day_time(6), now=now)
+    assert asked[:5] == [date(2025, 5, 31), *(date(2025, 6, day) for day in (1, 2, 3, 4))]
+    assert (len(asked), asked[5], asked[-1]) == (5 + 366, date(2027, 1, 1), date(2028, 1, 1))
 
 
 def test_once_makes_a_due_report_after_the_roots_and_lets_it_fail(

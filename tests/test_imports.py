@@ -102,6 +102,13 @@ def test_help_of_each_command_loads_nothing_heavy() -> None:
     assert loaded & (HEAVY - {"logging"}) == set()
 
 
+def test_the_source_archive_holds_every_folder_of_python() -> None:
+    lines = (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
+    grafted = {line.split()[1] for line in lines if line.startswith("graft ")}
+    folders = {path.parent.name for path in ROOT.glob("*/*.py")} - {"trapsort"}
+    assert folders - {"build", "dist"} <= grafted
+
+
 def test_setup_lists_every_package_and_a_marker_keeps_one_onnxruntime() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")

@@ -7,6 +7,7 @@ import multiprocessing.synchronize
 import shutil
 import sqlite3
 import sys
+import traceback
 from contextlib import closing
 from pathlib import Path
 
@@ -190,6 +191,22 @@ def test_an_empty_file_becomes_a_database(file: Path) -> None:
             "'sqlite+nothing:///x' is not a database URL\nwrite sqlite:///FILE",
         ),
         (
+            "postgresql://ada:secret",
+            "what was given is not a database URL\nwrite sqlite:///FILE",
+        ),
+        (
+            "postgresql://ada:secret@host:port/x",
+            "what was given is not a database URL\nwrite sqlite:///FILE",
+        ),
+        (
+            "host=x password=secret",
+            "what was given is not a database URL\nwrite sqlite:///FILE",
+        ),
+        (
+            "sqlite+nothing://ada:secret@host/x",
+            "what was given is not a database URL\nwrite sqlite:///FILE",
+        ),
+        (
             "sqlite://",
             "a database in memory would forget everything\nwrite sqlite:///FILE",
         ),
@@ -203,6 +220,7 @@ def test_a_url_that_cannot_be_used_says_what_to_write(given: str, message: str) 
     with pytest.raises(DatabaseError) as caught:
         Store.open(given)
     assert str(caught.value) == message
+    assert "secret" not in "".join(traceback.format_exception(caught.value)).replace(given, "")
 
 
 def test_a_missing_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

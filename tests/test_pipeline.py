@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tests.toy import write_bundle
+from trapsort import pipeline
 from trapsort.bundle import load_bundle
 from trapsort.demo import draw_card
-from trapsort.ensemble import Classifier
-from trapsort.errors import InputError
+from trapsort.ensemble import Classifier, Prediction
+from trapsort.errors import InputError, PhotoError
+from trapsort.fingerprint import Content, read_content
 from trapsort.pipeline import Answer, Progress, classify_folder, ingest
-from trapsort.scan import Photo, scan
+from trapsort.scan import Photo, Problem, card_of, scan
 from trapsort.session import open_session
 from trapsort.store import Account, SightingQuery, Store
 
@@ -192,3 +196,133 @@ def test_the_record_does_not_depend_on_the_number_of_threads(
             records.append(list(store.sightings()))
     assert records[0] == records[1]
     assert all(isinstance(item, Photo) for item in scan(drawn.folder))
+
+
+def test_a_card_that_is_pulled_out_costs_nothing_that_was_read(
+    card: Path, store: Store, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pulled(root: Path) -> Iterator[Photo | Problem]:
+        items = list(scan(root))
+        yield from items[:3]
+        raise InputError("the card went away", "insert it again")
+
+    monkeypatch.setattr(pipeline, "scan", pulled)
+    with pytest.raises(InputError, match="the card went away"):
+        ingest(card, store=store, classifier=classifier, workers=1)
+    assert set(labels(store)) == {"lion.jpg", "night.jpg"}
+
+
+def test_files_of_a_card_that_went_away_after_the_scan_are_no_problems(
+    card: Path, store: Store, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pull_at_panda(photo: Photo) -> Content:
+        if photo.relative.endswith(b"panda.jpg"):
+            card.rename(card.with_name("pulled out"))
+            card.mkdir()  # the mount point that is left
+        return read_content(photo)
+
+    monkeypatch.setattr(pipeline, "read_content", pull_at_panda)
+    with pytest.raises(InputError, match=r"went away while it was read\.\n"):
+        ingest(card, store=store, classifier=classifier, workers=1)
+    assert set(labels(store)) == {"lion.jpg", "night.jpg"}
+    assert {p.reason for p in store.problems()} == {"not_an_image", "truncated"}
+
+
+def test_a_file_that_is_deleted_before_it_is_read_is_not_counted(
+    card: Path, store: Store, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete_panda(photo: Photo) -> Content:
+        if photo.relative.endswith(b"panda.jpg"):
+            photo.path.unlink()
+        return read_content(photo)
+
+    monkeypatch.setattr(pipeline, "read_content", delete_panda)
+    account = ingest(card, store=store, classifier=classifier)
+    assert account == Account(files=6, recorded=3, seen_before=1, problems=2)
+    assert len(list(store.problems())) == 2
+
+
+@pytest.mark.parametrize("reason", ["unreadable", "changed"])
+def test_what_could_not_be_read_is_told_to_be_tried_again(
+    card: Path,
+    store: Store,
+    classifier: Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+    reason: str,
+) -> None:
+    def fail(photo: Photo) -> Content:
+        if photo.relative.endswith(b"panda.jpg"):
+            raise PhotoError(reason, "for now") from OSError(errno.EIO, "Input/output error")
+        return read_content(photo)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "read_content", fail)
+        for _ in range(2):
+            account = ingest(card, store=store, classifier=classifier)
+            assert [photo.name for photo in account.again] == ["DCIM/panda.jpg"]
+            assert [p.reason for p in store.problems() if "panda" in p.path] == [reason]
+    assert ingest(card, store=store, classifier=classifier).again == ()
+    assert not [p for p in store.problems() if "panda" in p.path]
+
+
+@pytest.mark.parametrize("idle", [False, True])
+def test_a_folder_that_can_be_listed_again_is_no_problem_any_more(
+    card: Path,
+    store: Store,
+    classifier: Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+    idle: bool,
+) -> None:
+    (card / "empty").mkdir()
+    (card / "other").mkdir()
+    bad = [Problem(card, name, "unreadable", "Input/output error") for name in (b"empty", b"other")]
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "scan", lambda root: iter(bad))
+        assert ingest(card, store=store, classifier=classifier) == Account(2, 0, 0, 2)
+    skip: Callable[[object], bool] | None = (lambda item: True) if idle else None
+    ingest(card / "DCIM" / "lion.jpg", store=store, classifier=classifier, skip=skip)
+    (card / "1.jpg").write_bytes((card / "DCIM" / "lion.jpg").read_bytes())
+    ingest(card / "1.jpg", store=store, classifier=classifier, skip=skip)  # only looks at itself
+    assert [p.path for p in store.problems()] == ["empty", "other"]
+    monkeypatch.setattr(pipeline, "scan", lambda root: iter(bad[1:]))
+    ingest(card, store=store, classifier=classifier, skip=skip)
+    assert [p.path for p in store.problems()] == ["other"]
+
+
+def test_a_photo_without_an_answer_is_a_photo_and_a_problem_and_tried_again(
+    card: Path, store: Store, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = Prediction(None, None, "unclassified", (), ())
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "classify", lambda self, frames: [none] * len(frames))
+        account = ingest(card, store=store, classifier=classifier)
+    assert account.recorded == 4
+    assert account.files == 7 == account.recorded + account.seen_before + account.problems
+    listed = [p for p in store.problems() if p.reason == "unclassified"]
+    assert [p.path for p in listed] == [
+        f"DCIM/{name}.jpg" for name in ("lion", "night", "panda", "rhino", "zebra")
+    ]
+    assert listed[0].detail == "the network gave no finite answer"
+    ingest(card, store=store, classifier=classifier)
+    assert labels(store)["lion.jpg"] == ("Lion", None)
+    assert {p.reason for p in store.problems()} == {"not_an_image", "truncated"}
+
+
+def test_two_cards_in_one_reader_are_two_cards(
+    card: Path, store: Store, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for volume in ("AAAA", "BBBB", "AAAA"):
+        monkeypatch.setattr(
+            pipeline, "card_of", lambda root, volume=volume: replace(card_of(root), volume=volume)
+        )
+        ingest(card, store=store, classifier=classifier)
+    assert {p.path for p in store.problems()} == {"DCIM/cut.jpg", "DCIM/notes.txt"}
+    assert len(list(store.problems())) == 4  # of each card
+
+
+def test_a_card_named_by_a_detour_is_the_same_card(
+    card: Path, store: Store, classifier: Classifier
+) -> None:
+    for root in (card, card / "DCIM" / ".."):
+        ingest(root, store=store, classifier=classifier)
+    assert len(list(store.problems())) == 2

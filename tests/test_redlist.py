@@ -122,3 +122,10 @@ def test_what_is_no_category_matches_nothing() -> None:
 def test_every_category_has_its_colour() -> None:
     assert {*CATEGORIES, *UNRANKED} <= set(COLOURS)
     assert COLOURS["CR"] == "#D81E05"
+
+
+def test_a_name_means_its_labels_whatever_its_case() -> None:
+    listed = red_list("iucn")
+    assert listed.labels("rhino") == listed.labels("DICEROS bicornis") == ("Rhino",)
+    assert listed.labels("Panthera onca") == ("Jaguars", "Panthers")
+    assert listed.labels("Rhinos") == ()

@@ -24,6 +24,7 @@ from trapsort.exif import NO_EXIF, Exif
 from trapsort.redlist import red_list
 from trapsort.reports import REPORTS, report_lines, write_reports
 from trapsort.reports.csv_file import FORMULA_STARTS, Cell, csv_cell, csv_line, encoded, write_lines
+from trapsort.reports.iucn import threat
 from trapsort.reports.nightly import utc_bounds
 from trapsort.scan import Photo, Problem
 from trapsort.store import Record, Store
@@ -138,6 +139,25 @@ def test_iucn(store: Store) -> None:
     )
 
 
+def test_the_most_threatened_category_comes_first() -> None:
+    mixed = ["VU", "", "NT-CR", "NT", "DD", "CR", "NT-VU", "EX", "EN-CR", "EN"]
+    ordered = ["EX", "CR", "EN-CR", "NT-CR", "EN", "VU", "NT-VU", "NT", "DD", ""]
+    assert sorted(mixed, key=threat, reverse=True) == ordered
+
+
+def test_iucn_puts_cr_above_a_range_that_reaches_it(store: Store) -> None:
+    for photo in list(store.sightings()):
+        if photo.label == "Lion" and not photo.reviewed:
+            store.review(photo.photo_id, "Orangutan", reviewer="Ada")
+    rows = [line.split(",")[:3] for line in text("iucn", store).splitlines()[1:]]
+    assert rows == [
+        ["CR", "Orangutan", "2"],
+        ["NT-CR", "Rhino", "1"],
+        ["VU", "Lion", "1"],
+        ["", "", "1"],
+    ]
+
+
 def test_problems(store: Store, tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(text("problems", store))))
     assert [(row["path"], row["reason"], row["detail"]) for row in rows] == [
@@ -178,6 +198,46 @@ def test_a_local_date_lasts_from_midnight_to_midnight(monkeypatch: pytest.Monkey
         time.tzset()
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_the_ends_of_the_calendar_bound_nothing(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(time, "tzset"):
+        pytest.skip("this system cannot change its time zone")
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        first, last = utc_bounds(date.min, date.max)
+        assert last is None
+        assert first is not None and first < "0001-01-03"
+        first, last = utc_bounds(date.max, date.min)
+        assert first is not None and first > "9999-12-30"
+        assert last is not None and last < "0001-01-03"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("command", [["problems", "--format", "csv"], ["report", "nightly"]])
+@pytest.mark.parametrize(
+    ("span", "found"),
+    [
+        (["--since", "0001-01-01", "--until", "9999-12-31"], True),
+        (["--since", "0999-01-01"], True),
+        (["--since", "9999-12-31"], False),
+        (["--until", "0001-01-01"], False),
+    ],
+)
+def test_any_date_is_a_bound(
+    command: list[str],
+    span: list[str],
+    found: bool,
+    store: Store,
+    url: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*command, *span, "--db", url]) == 0
+    assert (len(capfd.readouterr().out.splitlines()) > 1) is found
+
+
 def test_nightly_files_of_two_days(store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "reports" / "new"
     today = date.today()
@@ -213,6 +273,11 @@ def test_sightings_as_json_lines(
     [
         ([], 5),
         (["--species", "Lion"], 3),
+        (["--species", "lion"], 3),
+        (["--species", "diceros BICORNIS"], 1),
+        (["--species", "CHEETAHS"], 0),
+        (["--species", "UNKNOWN"], 1),
+        (["--species", "acinonyx jubatus"], 0),
         (["--species", "Lion", "--species", "Rhino"], 4),
         (["--iucn", "EN"], 1),
         (["--iucn", "vu"], 4),
@@ -250,6 +315,23 @@ def test_a_misspelt_code_is_not_an_empty_list(
     )
     assert main(["sightings", "--db", url, "--reason", "blnk"]) == 2
     assert capfd.readouterr().err.startswith("trapsort: there is no reason blnk\nchoose from blank")
+
+
+def test_a_misspelt_species_is_not_an_empty_list(
+    store: Store, url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (rhino,) = (s.photo_id for s in store.sightings() if s.label == "Rhino")
+    store.review(rhino, "Honey Badger", reviewer="Ada")
+    assert main(["sightings", "--db", url, "--species", "Lino"]) == 2
+    assert capfd.readouterr().err == (
+        "trapsort: no species is called Lino\n"
+        "choose from African_Elephant, Amur_Leopard, Arctic_Fox, cheetahs, Chimpanzee, "
+        "Honey Badger, Jaguars, Lion, Orangutan, Panda, Panthers, Rhino, unknown\n"
+    )
+    arguments = ["sightings", "--db", url, "--format", "jsonl", "--species", "honey badger"]
+    assert main(arguments) == 0  # what the Red List does not know, the record does
+    (row,) = map(json.loads, capfd.readouterr().out.splitlines())
+    assert (row["photo_id"], row["label"]) == (rhino, "Honey Badger")
 
 
 def test_counts(store: Store, url: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -11,8 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trapsort import scan as room
 from trapsort.errors import InputError
-from trapsort.scan import REASONS, Photo, Problem, check_root, display_name, scan
+from trapsort.scan import (
+    REASONS,
+    Photo,
+    Problem,
+    card_of,
+    check_root,
+    display_name,
+    scan,
+    volume_of,
+)
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX file systems")
 
@@ -170,6 +180,31 @@ def test_a_relative_root_and_a_linked_root(tmp_path: Path, monkeypatch: pytest.M
     assert (photo.card, photo.relative) == (tmp_path / "card", b"1")
     (photo,) = scan(Path("link"))
     assert (photo.card, photo.relative) == (tmp_path / "link", b"1")
+
+
+def test_a_card_is_named_without_detours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "card/1")
+    monkeypatch.chdir(tmp_path)
+    for root in ("card", "card/", "card/../card", "card/1"):
+        assert card_of(Path(root)).root == tmp_path / "card"
+    card = card_of(tmp_path / "card")
+    assert card.is_there
+    (tmp_path / "card").rename(tmp_path / "pulled out")
+    assert not card.is_there
+
+
+@posix
+def test_a_volume_is_named_by_the_link_to_its_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "1234-ABCD").symlink_to("/dev/null")
+    (tmp_path / "0000-0000").symlink_to("/dev/not there any more")
+    monkeypatch.setattr(room, "_VOLUMES", tmp_path)
+    device = Path("/dev/null").stat().st_rdev
+    assert volume_of(device) == "1234-ABCD"
+    assert volume_of(device + 1) == ""
+    monkeypatch.setattr(room, "_VOLUMES", tmp_path / "not there")
+    assert volume_of(device) == ""
 
 
 def test_a_missing_root_is_refused_at_once(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from trapsort.settings import (
     default_database,
     log_path,
     merged,
+    sqlite_file,
 )
 
 
@@ -94,6 +95,30 @@ def test_a_database_is_a_url_or_a_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert merged({"db": Path("a b.sqlite3")}, environment={}).db == here
 
 
+@pytest.mark.parametrize("name", ["a.db", "a b#c.db", "100%.db", "a%20b.db", "what?.db", "ü@:+.db"])
+def test_a_url_names_the_same_file_everywhere(name: str, tmp_path: Path) -> None:
+    from sqlalchemy import make_url
+
+    url = merged({"db": str(tmp_path / name)}, environment={}).db
+    assert make_url(url).database == str(tmp_path / name)
+    assert sqlite_file(url) == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        ("sqlite:///a.db", Path("a.db")),
+        ("sqlite+pysqlite:////a/b.db?timeout=5", Path("/a/b.db")),
+        ("sqlite:///file:a.db?mode=rw&uri=true", Path("a.db")),
+        ("sqlite://", None),
+        ("sqlite:///:memory:", None),
+        ("postgresql+psycopg://me@db/traps", None),
+    ],
+)
+def test_the_file_of_a_url(url: str, file: Path | None) -> None:
+    assert sqlite_file(url) == file
+
+
 def test_an_empty_variable_is_not_set() -> None:
     assert merged({}, environment={"TRAPSORT_DB": ""}).db == default_database()
 
@@ -126,7 +151,6 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path) ->
         ('report_at = "06:30+02:00"', "must be a time of day like 06:30, not '06:30+02:00'"),
         ('station = ""', "must be some text, not ''"),
         ("report_dir = 5", "must be a path, not 5"),
-        ('db = "what?.sqlite3"', "must be a URL, or the path of a file without a question mark"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused(tmp_path: Path, line: str, complaint: str) -> None:

@@ -383,6 +383,19 @@ def test_a_newer_bundle_adds_predictions_and_overwrites_none(store: Store, file:
     ]
 
 
+def test_the_model_that_was_used_last_is_preferred(store: Store) -> None:
+    card, first = keys(store)
+    store.record(card, first, records=[record("a"), record("b")])
+    second = store.model("other", "1.0.0", "d2")
+    store.record(card, second, records=[record("a", prediction=NOVEL)])
+    assert [s.label for s in store.sightings()] == [None, "Lion"]
+    assert store.model("iucn11", "1.0.0", "d1") == first  # back to the first, nothing new
+    assert [s.label for s in store.sightings()] == ["Lion", "Lion"]
+    assert store.count(SightingQuery(), "species") == [("Lion", 2)]
+    store.model("other", "1.0.0", "d2")
+    assert [s.label for s in store.sightings()] == [None, "Lion"]
+
+
 def test_models_are_told_apart_by_digest(store: Store) -> None:
     first = store.model("iucn11", "1.0.0", "d1")
     assert store.model("iucn11", "1.0.0", "d1") == first
@@ -451,11 +464,17 @@ def test_a_photo_that_nothing_could_classify_stays_a_problem(store: Store) -> No
     card, model = keys(store)
     odd = replace(NOVEL, reason="unclassified")
     bad = Problem(CARD, b"a", "unclassified", "no finite answer")
-    store.record(card, model, records=[record("a", prediction=odd)], problems=[bad])
-    store.record(card, model, seen=[(photo("a"), sha("a"))])
-    assert [row.reason for row in store.problems()] == ["unclassified"]
-    store.record(card, store.model("iucn11", "2.0.0", "d2"), records=[record("a")])
+    for known in (0, 1):  # counted once, as a photo
+        found = store.record(
+            card, model, records=[record("a", prediction=odd)], problems=[bad]
+        ).account
+        assert found == Account(1, 1 - known, known, 0)
+        assert [row.reason for row in store.problems()] == ["unclassified"]
+        assert store.known([sha("a")], model) == {sha("a"): False}
+    store.record(card, model, records=[record("a")])  # an answer of the same model at last
     assert list(store.problems()) == []
+    assert [s.label for s in store.sightings()] == ["Lion"]
+    assert store.known([sha("a")], model) == {sha("a"): True}
 
 
 def test_problems_come_by_card_and_path_and_by_when_they_were_last_seen(
@@ -492,8 +511,23 @@ def test_a_card_is_its_folder_and_its_volume(store: Store, file: Path) -> None:
         "SELECT name FROM cards LEFT JOIN stations ON stations.id = station_id ORDER BY cards.id"
     )
     assert ask(file, query) == [("ridge",), (None,)]
-    assert store.card(CARD, station="valley") == card
-    assert ask(file, query) == [("valley",), (None,)]
+    other = store.card(CARD, volume="1234-ABCD")
+    assert store.card(CARD, volume="1234-ABCD", station="valley") == other  # it had none
+    assert ask(file, query) == [("ridge",), ("valley",)]
+
+
+def test_a_card_that_moves_to_another_station_leaves_its_photos_where_they_were(
+    store: Store,
+) -> None:
+    ridge, model = store.card(CARD, station="ridge"), store.model("iucn11", "1.0.0", "d1")
+    store.record(ridge, model, records=[record("a")])
+    valley = store.card(CARD, station="valley")
+    assert valley != ridge
+    assert store.card(CARD) == valley
+    store.record(valley, model, records=[record("b")], seen=[(photo("a"), sha("a"))])
+    assert [(s.path, s.station) for s in store.sightings()] == [("a", "ridge"), ("b", "valley")]
+    assert store.card(CARD, station="ridge") == ridge
+    assert store.card(CARD, station="valley") == valley
 
 
 def test_a_card_is_the_same_one_from_wherever_it_is_named(
@@ -502,7 +536,10 @@ def test_a_card_is_the_same_one_from_wherever_it_is_named(
     monkeypatch.chdir(tmp_path)
     card, model = store.card(Path("card")), store.model("iucn11", "1.0.0", "d1")
     assert store.card(tmp_path / "card") == card
+    assert store.card(tmp_path / "x" / ".." / "card") == card
+    assert store.card(Path("x/../card")) == card
     store.record(card, model, records=[record("a")])
+    assert paths(store, card="x/../card") == ["a"]
     assert paths(store, card="card") == paths(store, card=str(tmp_path / "card")) == ["a"]
 
 

@@ -15,7 +15,8 @@ ORIGINS = {
     "with its batch norms folded; Apache-2.0",
     "EfficientNetB0": "EfficientNetB0 started from EfficientNet-Lite0's convolutions; Apache-2.0",
     "ResNet50V2": "Keras ResNet50V2, ImageNet, conv1 to conv4 recovered from a public quantised "
-    "model that states no licence; conv5 trained here from nothing",
+    "model that states no licence; conv5 started at random and learned MobileNetV2's ImageNet "
+    "answers on the training photos before it was fitted",
     "VGG16": "Keras VGG16, ImageNet",
 }
 
@@ -35,7 +36,7 @@ def write_card(recipe: Recipe, labels: Sequence[str], metrics: dict[str, Any], p
     """Write `MODEL_CARD.md`; every number in it comes from `metrics`."""
     sections = [
         _head(recipe, metrics),
-        _results(metrics),
+        _results(recipe, metrics),
         _per_class(metrics),
         _confusion(labels, metrics),
         _negatives(metrics),
@@ -50,24 +51,37 @@ def _head(recipe: Recipe, metrics: dict[str, Any]) -> str:
     rule = metrics["rule"]
     return f"""# {recipe.name} {recipe.version}
 
-{recipe.title}. A stacked ensemble: {", ".join(m.backbone for m in recipe.members)}, joined by a
-multinomial logistic regression on out-of-fold member probabilities, calibrated by temperature
-({metrics["temperature"]:.2f}). It names a species only where its calibrated probability is at least
-{rule["min_probability"]:.2f}, at least {rule["min_agreement"]} of {len(recipe.members)} members put
-that species first, and the photo lies within {rule["max_distance"]:.1f} whitened units of a
-species' centroid; else it abstains and says why.
+{recipe.title}.
+A stacked ensemble: {", ".join(m.backbone for m in recipe.members)}, joined by a multinomial
+logistic regression on out-of-fold member probabilities, calibrated by temperature
+({metrics["temperature"]:.2f}).
+It names a species only where its calibrated probability is at least {rule["min_probability"]:.2f},
+at least {rule["min_agreement"]} of {len(recipe.members)} members put that species first, and the
+photo lies within {rule["max_distance"]:.1f} whitened units of a species' centroid; else it abstains
+and says why.{_witness(recipe)}
 
 Every figure below was measured by
 `python -m training all --recipe training/recipes/{recipe.name}.toml`, which also writes them to
 `metrics.json`."""
 
 
-def _results(metrics: dict[str, Any]) -> str:
+def _witness(recipe: Recipe) -> str:
+    if recipe.witness is None:
+        return ""
+    most = percent(1 - recipe.witness.quantile, 0)
+    return f"""
+A witness, MobileNetV2 with its ImageNet head, names nothing, but the bundle abstains
+(`other_animal`) where it is surer of an animal of another kind than on all but {most} of the
+species' own out-of-fold photos."""
+
+
+def _results(recipe: Recipe, metrics: dict[str, Any]) -> str:
+    share = percent(recipe.split.test_fraction, 0)
     test, folds = metrics["test"], metrics["out_of_fold"]
     low, high = test["top1_interval"]
     rows = [
         ["top-1 (all labels)", percent(test["top1"], 2), percent(folds["top1"], 2)],
-        ["top-1 among the eleven species", percent(test["top1_among_species"], 2), ""],
+        ["top-1 among the species", percent(test["top1_among_species"], 2), ""],
         [
             "coverage at the shipped thresholds",
             percent(test["coverage"]),
@@ -83,7 +97,7 @@ def _results(metrics: dict[str, Any]) -> str:
     reasons = ", ".join(f"{reason} {count}" for reason, count in test["reasons"].items())
     return f"""## Results
 
-The test split ({test["photos"]} photos, 15 % of the near-duplicate groups) took no part in
+The test split ({test["photos"]} photos, {share} of the near-duplicate groups) took no part in
 training, stacking, calibration, thresholds or the choice of members. The 95 % interval of its top-1
 is {percent(low)} to {percent(high)}. Labels are scored as they came; some are wrong, so no model
 can reach 100 %. Of {test["accepted"]} accepted test photos {test["wrong_accepted"]} were named
@@ -136,16 +150,21 @@ def _negatives(metrics: dict[str, Any]) -> str:
         for name, row in found["by_folder"].items()
     ]
     each = ", ".join(percent(rate) for rate in found["by_fold_ensemble"])
+    every, seen, unseen = (
+        percent(found[f"false_species{part}"]) for part in ("", "_seen", "_unseen")
+    )
+    folds = percent(metrics["out_of_fold"]["false_species"])
     return f"""## Photos of anything else
 
-{found["photos"]} negatives were held out of the five fold ensembles, whole species among them. At
-the shipped thresholds the fold ensembles report {percent(found["false_species"])} of them as one of
-the eleven (each ensemble: {each}): {percent(found["false_species_seen"])} of things whose kind they
-had learned, {percent(found["false_species_unseen"])} of species that they had never seen. The
-shipped members were afterwards fitted with these photos as well, so that the bundle knows them; the
-rates for photos that it has not seen are the ones given here.
+{found["photos"]} negatives were held out of the {len(found["by_fold_ensemble"])} fold ensembles,
+whole species among them. At the shipped thresholds the fold ensembles report {every} of them as one
+of the species (each ensemble: {each}): {seen} of things whose kind they had learned, {unseen} of
+species that they had never seen. The shipped members were afterwards fitted with these photos as
+well, so that the bundle knows them; the rates for photos that it has not seen are the ones given
+here. Of the negatives that the fold ensembles did learn from, each scored by the ensemble that had
+seen neither it nor its species, {folds} are reported as one of the species.
 
-{table(["folder", "photos", "reported as one of the eleven"], rows)}"""
+{table(["folder", "photos", "reported as a species"], rows)}"""
 
 
 def _ablation(metrics: dict[str, Any]) -> str:
@@ -178,9 +197,11 @@ alone; it differs from machine to machine, its ratios less.
 
 def _data(recipe: Recipe, metrics: dict[str, Any]) -> str:
     rows = [[m.name, m.backbone, ORIGINS[m.backbone]] for m in recipe.members]
+    if recipe.witness is not None:
+        rows.append(["witness", "MobileNetV2", ORIGINS["MobileNetV2"] + "; not trained here"])
     return f"""## Data and starting weights
 
-* Species: {metrics["species_photos"]} web photographs of eleven classes from a public repository,
+* Species: {metrics["species_photos"]} web photographs from a public repository,
   exact duplicates and conflicting labels removed; near-duplicates stay on one side of every split.
 * Negatives: {metrics["negative_photos"]} photographs of blank frames and vehicles (camera traps of
   one site) and of other species (that site and the web).
@@ -201,7 +222,7 @@ def _limits() -> str:
 * `Panthers` are melanistic leopards and jaguars, `Rhino` is five species, `African_Elephant` two:
   their Red List category is a range.
 * A probability is calibrated for photos like the test photos, most of which show one of the
-  eleven."""
+  species."""
 
 
 def draw_reliability(rows: Sequence[dict[str, float]], ece: float, path: Path) -> None:
@@ -216,7 +237,9 @@ def draw_reliability(rows: Sequence[dict[str, float]], ece: float, path: Path) -
         2, 1, figsize=(5, 5.6), height_ratios=(3, 1), sharex=True, layout="constrained"
     )
     above.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="perfectly calibrated")
-    above.plot(confidence, [row["accuracy"] for row in rows], "o-", color="#1f5f8b", label="iucn11")
+    above.plot(
+        confidence, [row["accuracy"] for row in rows], "o-", color="#1f5f8b", label="measured"
+    )
     above.set(ylabel="accuracy", ylim=(0, 1.02), title=f"Reliability, test photos (ECE {ece:.3f})")
     above.legend(frameon=False)
     below.bar(confidence, [row["photos"] for row in rows], width=0.05, color="#1f5f8b")

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +141,25 @@ def _deal(
     for part, (_, members) in enumerate(splitter.split(label, label, group)):
         dealt[members] = part
     return dealt
+
+
+def check_unchanged(recipe: Recipe, out: Path) -> None:
+    """Refuse to go on with what another recipe made; the first call remembers the recipe.
+
+    Only what decides about fitted files counts. Raises `InputError`.
+    """
+    parts = asdict(recipe)
+    kept = {name: parts[name] for name in ("seed", "data", "negatives", "split", "fit")}
+    kept |= {"members": parts["members"], "witness": parts["witness"]}
+    now = json.dumps(kept, indent=1, sort_keys=True)
+    path = out / "recipe.json"
+    if not path.exists():
+        path.write_text(now, encoding="utf-8")
+    elif path.read_text(encoding="utf-8") != now:
+        raise InputError(
+            f"The recipe is not the one that the files in {out} were made with.",
+            "Name another folder with --out, or delete that one.",
+        )
 
 
 def prepare(recipe: Recipe, data: Path, out: Path) -> None:

@@ -36,6 +36,8 @@ T = TypeVar("T")
 TOLERANCE = 1e-4
 PHOTOS = 200
 GRAPH = "ensemble.onnx"
+MOST_BYTES = 64_000_000
+"""A bundle ships inside the wheel; this is what a field laptop's slow line bears."""
 
 
 class ExportError(TrapsortError):
@@ -291,6 +293,11 @@ def export_bundle(
         metrics["test"]["reliability"], metrics["test"]["ece"], draft / "reliability.png"
     )
     write_manifest(dataset, recipe, out, draft)
+    size = sum(path.stat().st_size for path in draft.iterdir())
+    if size > MOST_BYTES:
+        raise ExportError(
+            f"The bundle takes {size:,} bytes, more than {MOST_BYTES:,}.", "Leave a member out."
+        )
     target = exports / f"{recipe.name}-{recipe.version}"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(draft, target)

@@ -14,8 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as day_time
 from pathlib import Path
 from types import FrameType
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 from trapsort.errors import BusyError, DatabaseError, InputError
 from trapsort.scan import Photo, Problem
+from trapsort.settings import sqlite_file
 from trapsort.watch import QUIET_SECONDS, RESCAN_SECONDS, watch
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 
 Skip = Callable[[Photo | Problem], bool]
 Ingest = Callable[[Path, Skip], "Account"]
+
+LOOKS = 5
+"""With `once`: how often a file that is still being written is waited for."""
+
+MOST_DAYS = 366
+"""Nightly reports that are made up for at most: a clock that is set at last may jump by decades."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,16 +50,15 @@ def lock_path(database: str | Path) -> Path | None:
     Beside an SQLite file; for a server in the user's data folder, named by a digest of the URL.
     """
     text = str(database)
-    scheme, separator, name = text.partition("://")
+    scheme, separator, _ = text.partition("://")
     if separator and scheme.partition("+")[0] != "sqlite":
         from platformdirs import user_data_path
 
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         return user_data_path("trapsort", appauthor=False) / f"{digest}.daemon.lock"
-    if separator:
-        text = name.removeprefix("/").partition("?")[0].removeprefix("file:")
+    file = sqlite_file(text) if separator else Path(text)
     # Resolved, so that a link to the database does not pass for another database.
-    return None if text in ("", ":memory:") else Path(f"{Path(text).resolve()}.daemon.lock")
+    return None if file is None else Path(f"{file.resolve()}.daemon.lock")
 
 
 class Lock:
@@ -184,24 +190,33 @@ class Settled:
         self._taken: set[bytes] = set()
         self._earlier: dict[bytes, tuple[int, int, float]] = {}  # size, mtime_ns, seen since
         self._waiting: dict[bytes, tuple[int, int, float]] = {}
+        self._problems: set[bytes] = set()  # of the last pass that was kept
+        self._met: set[bytes] = set()
+        self._patient = True
 
     @property
     def waiting(self) -> bool:
         """Whether the last pass met files that were not ready."""
         return bool(self._waiting)
 
-    def begin(self) -> None:
-        """Start a pass over the root."""
-        self._earlier, self._waiting, self._taken = self._waiting, {}, set()
+    def begin(self, *, patient: bool = True) -> None:
+        """Start a pass over the root; an impatient one takes files that are not ready, too."""
+        self._patient = patient
+        self._earlier, self._waiting = self._waiting, {}
+        self._taken, self._met = set(), set()
 
     def keep(self) -> None:
         """Remember what the pass took: it is in the database."""
         self._kept |= self._taken
-        self._taken = set()
+        self._taken, self._problems = set(), self._met
+
+    def forget_one(self, photo: Photo) -> None:
+        """Take this file of the pass again in the next one: it could not be read."""
+        self._taken.discard(_photo_digest(photo))
 
     def forget(self) -> None:
         """Remember nothing: the root may now be another card with the same names."""
-        for memory in (self._kept, self._taken, self._earlier, self._waiting):
+        for memory in (self._kept, self._taken, self._problems, self._earlier, self._waiting):
             memory.clear()
 
     def take(self, item: Photo | Problem) -> bool:
@@ -212,11 +227,12 @@ class Settled:
         that whether size and time stood still between two looks.
         """
         if isinstance(item, Problem):
+            # Only those of the last pass are old news: one that was over may come back.
             key = _digest(b"problem", item.relative, item.reason, item.detail)
-            ready = True
-        else:
-            key = _digest(b"photo", item.relative, item.size, item.mtime_ns)
-            ready = key in self._taken or key in self._kept or self._ready(item)
+            self._met.add(key)
+            return key not in self._problems
+        key = _photo_digest(item)
+        ready = key in self._taken or key in self._kept or self._ready(item)
         if key in self._kept or not ready:
             return False
         self._taken.add(key)
@@ -232,9 +248,14 @@ class Settled:
         else:
             since = seen[2] if seen[:2] == (photo.size, photo.mtime_ns) else now
             ready = now - since >= self._quiet_seconds
+        ready = ready or not self._patient
         if not ready:
             self._waiting[photo.relative] = (photo.size, photo.mtime_ns, since)
         return ready
+
+
+def _photo_digest(photo: Photo) -> bytes:
+    return _digest(b"photo", photo.relative, photo.size, photo.mtime_ns)
 
 
 def _digest(*parts: bytes | str | int) -> bytes:
@@ -260,13 +281,15 @@ def run(
     """Ingest the roots, and with `once` False everything that arrives in them, until `stop`.
 
     `ingest` gets a root and what to skip; `on_account` what became of each root's first pass and
-    of every later one that found something (with `once`: of the root as a whole).
-    `report` gets today's date once a day after `report_at` local time; one that fails is logged
-    and tried again at the next wake-up, at most `rescan_seconds` later. So does a root whose card
-    was pulled out or whose database could not be written; with `once` both raise instead.
+    of every later one that found something (with `once`: of the root as a whole). A file that could
+    not be read is tried again in every pass, and only said once.
+    `report` gets each date once, after `report_at` local time of that day, also of days that were
+    missed since the start; one that fails is logged and tried again at the next wake-up, at most
+    `rescan_seconds` later. So does a root whose card was pulled out or whose database could not be
+    written; with `once` both raise instead.
     """
-    cards = {root: _Card(root, ingest, Settled(quiet_seconds)) for root in dict.fromkeys(roots)}
     nightly = _Nightly(report, report_at, now)
+    cards = {root: _Card(root, ingest, Settled(quiet_seconds)) for root in dict.fromkeys(roots)}
     if once:
         for card in cards.values():
             account = card.finish(stop, quiet_seconds)
@@ -296,18 +319,23 @@ class _Card:
     settled: Settled
     passes: int = 0
     failed: str = ""  # the failure that was logged last, not to log it every minute
+    unread: frozenset[Photo] = frozenset()  # what the last pass could not read
 
-    def scan(self) -> Account:
-        self.settled.begin()
+    def scan(self, *, patient: bool = True, retry: bool = True) -> Account:
+        self.settled.begin(patient=patient)
         account = self.ingest(self.root, lambda item: not self.settled.take(item))
+        for photo in account.again if retry else ():
+            self.settled.forget_one(photo)
         self.settled.keep()
         return account
 
     def finish(self, stop: threading.Event, quiet_seconds: float) -> Account | None:
-        """Scan until nothing is left that is not ready; None if stopped before that began."""
+        """Scan until all is taken, at last what never is ready; None if stopped before that."""
         total: Account | None = None
-        while not stop.is_set():
-            account = self.scan()
+        for look in range(LOOKS + 1):
+            if stop.is_set():
+                break
+            account = self.scan(patient=look < LOOKS, retry=False)  # a file counts once
             total = account if total is None else total + account
             if not self.settled.waiting:
                 break
@@ -326,27 +354,35 @@ class _Card:
         if self.failed:
             _log.warning("%r: going on", str(self.root))
             self.failed = ""
-        return account
+        unread = frozenset(account.again)
+        known, self.unread = len(unread & self.unread), unread
+        return replace(account, files=account.files - known, problems=account.problems - known)
 
 
 @dataclass(slots=True)
 class _Nightly:
-    """The report of each day, due from `at` on, local time."""
+    """The report of each day, due from `at` on, local time; the first is that of the start."""
 
     report: Callable[[date], None] | None
     at: day_time | None
     now: Callable[[], datetime]
-    made: date | None = None
+    next: date = field(init=False)
     failed: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.next = self.now().date()
+
     def make(self) -> None:
-        """Write the report if it is due."""
+        """Write the reports that are due: today's, and of each day that was missed."""
         moment = self.now()
-        if self.report is None or self.at is None or moment.time() < self.at:
+        if self.report is None or self.at is None:
             return
-        if self.made != moment.date():
-            self.report(moment.date())
-            self.made = moment.date()
+        today = moment.date()
+        last = today if moment.time() >= self.at else today - timedelta(days=1)
+        self.next = max(self.next, last - timedelta(days=MOST_DAYS - 1))
+        while self.next <= last:
+            self.report(self.next)
+            self.next += timedelta(days=1)
             self.failed.clear()
 
     def attempt(self) -> None:
@@ -355,5 +391,9 @@ class _Nightly:
             self.make()
         except Exception as error:  # the watch goes on whatever a report runs into
             if str(error) not in self.failed:
-                _log.exception("the nightly report failed; trying again at the next scan")
+                _log.error(
+                    "the nightly report failed (%s); trying again at the next scan",
+                    str(error) or repr(error),
+                )
+                _log.debug("the nightly report failed", exc_info=True)
             self.failed.add(str(error))

@@ -9,27 +9,31 @@ The calling thread alone writes, one transaction a batch.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
 from trapsort.decode import Frame, decode
-from trapsort.ensemble import Classifier, Prediction
+from trapsort.ensemble import REASON_CODES, Classifier, Prediction
 from trapsort.errors import PhotoError
 from trapsort.exif import Exif, read_exif
 from trapsort.fingerprint import NearDuplicates, perceptual_hash, read_content
-from trapsort.scan import Photo, Problem, scan
+from trapsort.scan import Card, Photo, Problem, card_of, scan
 from trapsort.settings import cores
-from trapsort.store import Account, Record, Store
+from trapsort.store import UNCLASSIFIED, Account, Record, Store
 
 BATCH = 8
 """Photos in one run of the graph and one transaction; more is not faster on a CPU."""
+
+PASSING = ("unreadable", "changed")
+"""Problems of reading that the same file may not have the next time."""
 
 Item = Photo | Problem
 T = TypeVar("T")
@@ -66,11 +70,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What became of a handful of files, ready to be recorded."""
+    """What became of a handful of files, ready to be recorded.
 
-    records: Sequence[Record]
-    seen: Sequence[tuple[Photo, bytes]]
-    problems: Sequence[Problem]
+    `again` are the problems that another try may not have; `gone` files went away since the scan.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    seen: list[tuple[Photo, bytes]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    again: list[Photo] = field(default_factory=list)
+    gone: list[Photo] = field(default_factory=list)
 
 
 def ingest(
@@ -88,28 +97,59 @@ def ingest(
     """Take in everything below `root` and account for every file.
 
     `skip` leaves files out, `stop` ends after the batches in hand, `total` is only passed on.
-    Raises `InputError` for a root that is not there, `DatabaseError` for a database that fails.
+    Raises `InputError` for a root that is not there or goes away, after recording what was read of
+    it, and `DatabaseError` for a database that fails.
     """
     bundle = classifier.bundle
-    items: Iterator[Item] = (item for item in scan(root) if skip is None or not skip(item))
+    place = card_of(root)
+    unlisted: set[bytes] = set()
+    items = _wanted(scan(root), skip, unlisted)
     first = next(items, None)
     if first is None and skip is not None:
+        _resolve_listed(store, root, place, unlisted)
         return Account()  # a look at a card that brought nothing new leaves no trace
     items = chain([first] if first is not None else [], items)
-    card = store.card(root if root.is_dir() else root.parent, station=station)
+    card = store.card(place.root, volume=place.volume, station=station)
     model = store.model(bundle.name, bundle.version, bundle.digest)
     near = NearDuplicates(*store.perceptual_hashes())
     run = store.begin_run(card, model)
-    account = Account()
+    account, gone = Account(), 0
     try:
-        work = partial(_work, store=store, model=model, classifier=classifier)
+        work = partial(_work, store=store, model=model, classifier=classifier, card=place)
         for batch in _in_order(items, work, workers or cores(), stop):
             account += _record(store, card, model, near, batch)
+            gone += len(batch.gone)
             if on_progress is not None:
                 on_progress(Progress(account.files, total))
     finally:
         store.finish_run(run, account)
+    if gone:
+        place.check_is_there()
+    if stop is None or not stop.is_set():
+        _resolve_listed(store, root, place, unlisted)
     return account
+
+
+def _wanted(
+    items: Iterator[Item], skip: Callable[[Item], bool] | None, unlisted: set[bytes]
+) -> Iterator[Item]:
+    """Leave out what is to be skipped, and note which places the scan could not read."""
+    for item in items:
+        if isinstance(item, Problem) and item.reason == "unreadable":
+            unlisted.add(item.relative)
+        if skip is None or not skip(item):
+            yield item
+
+
+def _resolve_listed(store: Store, root: Path, card: Card, unlisted: set[bytes]) -> None:
+    """Resolve the problems of folders that could not be listed once and were in this pass."""
+    if not root.is_dir():
+        return  # one file says nothing of the folders beside it
+    store.resolve(
+        problem
+        for problem, relative in store.unreadable(card.root, card.volume)
+        if relative not in unlisted and (card.root / os.fsdecode(relative)).is_dir()
+    )
 
 
 def _in_order(
@@ -120,13 +160,20 @@ def _in_order(
 ) -> Iterator[T]:
     """Work on handfuls of files in threads; the results in the order of the card.
 
-    At most two handfuls a worker are under way, so memory does not grow with the card.
+    At most two handfuls a worker are under way, so memory does not grow with the card. Where
+    `items` fails (a card is pulled out), what it gave before is worked on and yielded first.
     """
+    failure: Exception | None = None
     with ThreadPoolExecutor(workers, thread_name_prefix="trapsort") as pool:
         under_way: deque[Future[T]] = deque()
         try:
-            while not (stop is not None and stop.is_set()):
-                handful = list(islice(items, BATCH))
+            while failure is None and not (stop is not None and stop.is_set()):
+                handful: list[Item] = []
+                try:
+                    for item in islice(items, BATCH):  # one by one: list() would lose them
+                        handful.append(item)
+                except Exception as error:
+                    failure = error
                 if not handful:
                     break
                 under_way.append(pool.submit(work, handful))
@@ -134,32 +181,50 @@ def _in_order(
                     yield under_way.popleft().result()
             while under_way:
                 yield under_way.popleft().result()
+            if failure is not None:
+                raise failure
         finally:
             for future in under_way:
                 future.cancel()
 
 
-def _work(items: Sequence[Item], store: Store, model: int, classifier: Classifier) -> Batch:
+def _work(
+    items: Sequence[Item], store: Store, model: int, classifier: Classifier, card: Card
+) -> Batch:
     """Read, decode and classify a handful of files; a bad photo costs itself and nothing else."""
     fresh: list[Fresh] = []
-    seen: list[tuple[Photo, bytes]] = []
-    problems: list[Problem] = []
+    batch = Batch()
     for item in items:
         if isinstance(item, Problem):
-            problems.append(item)
+            batch.problems.append(item)
             continue
         try:
             found = _examine(item, store, model)
         except PhotoError as error:
-            problems.append(Problem(item.card, item.relative, error.reason, error.detail))
+            _note(batch, item, error, card)
             continue
         if isinstance(found, Fresh):
             fresh.append(found)
         else:
-            seen.append((item, found))
+            batch.seen.append((item, found))
     predictions = classifier.classify([each.frame for each in fresh])
-    records = [_as_record(*pair) for pair in zip(fresh, predictions, strict=True)]
-    return Batch(records, seen, problems)
+    for each, prediction in zip(fresh, predictions, strict=True):
+        batch.records.append(_as_record(each, prediction))
+        if prediction.reason == UNCLASSIFIED:
+            photo, detail = each.photo, REASON_CODES[UNCLASSIFIED]
+            batch.problems.append(Problem(photo.card, photo.relative, UNCLASSIFIED, detail))
+    return batch
+
+
+def _note(batch: Batch, photo: Photo, error: PhotoError, card: Card) -> None:
+    """Note a photo that failed; one that is not there any more has no problem."""
+    cause = error.__cause__
+    if isinstance(cause, FileNotFoundError) or (isinstance(cause, OSError) and not card.is_there):
+        batch.gone.append(photo)
+        return
+    batch.problems.append(Problem(photo.card, photo.relative, error.reason, error.detail))
+    if error.reason in PASSING:
+        batch.again.append(photo)
 
 
 def _examine(photo: Photo, store: Store, model: int) -> Fresh | bytes:
@@ -199,7 +264,7 @@ def _record(store: Store, card: int, model: int, near: NearDuplicates, batch: Ba
     recorded = store.record(card, model, records=linked, seen=batch.seen, problems=batch.problems)
     for photo_id, record in zip(recorded.photo_ids, linked, strict=True):
         near.add(photo_id, record.perceptual_hash)
-    return recorded.account
+    return replace(recorded.account, again=tuple(batch.again))
 
 
 def _linked(records: Sequence[Record], near: NearDuplicates) -> list[Record]:

@@ -93,6 +93,15 @@ class RedList:
         entry = self.entries.get(label) if label is not None else None
         return entry.scientific_name if entry else ""
 
+    def labels(self, name: str) -> tuple[str, ...]:
+        """Return the labels that a label or a scientific name means, in upper or lower case."""
+        wanted = name.casefold()
+        return tuple(
+            label
+            for label, entry in self.entries.items()
+            if wanted in (label.casefold(), *(t.scientific_name.casefold() for t in entry.taxa))
+        )
+
 
 @cache
 def red_list(name: str = "iucn") -> RedList:

@@ -30,6 +30,7 @@ REASONS: dict[str, str] = {
 
 _UNFINISHED = (b".part", b".tmp", b".crdownload", b".filepart", b"~")
 _SYSTEM = (b"system volume information", b"$recycle.bin", b"lost+found", b"@eadir")
+_VOLUMES = Path("/dev/disk/by-uuid")  # Linux: a link to its device for each file system
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: Windows' folder link, not an S_ISLNK
 
 
@@ -100,6 +101,66 @@ def check_root(root: Path) -> os.stat_result:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The folder that a scan is about, and which one it is.
+
+    root: absolute; identity: device and inode; volume: its file system's UUID, '' where unknown.
+    """
+
+    root: Path
+    identity: tuple[int, int]
+    volume: str
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the same folder is still there: a pulled card leaves an empty mount point."""
+        try:
+            return _identity(self.root.stat()) == self.identity
+        except OSError:
+            return False
+
+    def check_is_there(self) -> None:
+        """Raise `InputError` if the card was pulled out: its files are neither gone nor bad."""
+        if not self.is_there:
+            raise InputError(
+                f"{self.root} went away while it was read.",
+                "Insert the card again and repeat the command.",
+            )
+
+
+def card_of(root: Path) -> Card:
+    """The card that a root is, or that a root which is a file lies on; raises `InputError`."""
+    is_folder = stat.S_ISDIR(check_root(root).st_mode)
+    top = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would rename a linked card
+    folder = top if is_folder else top.parent
+    status = check_root(folder)
+    return Card(folder, _identity(status), volume_of(status.st_dev))
+
+
+def volume_of(device: int) -> str:
+    """UUID of the file system on a device (`st_dev`); '' where the system does not tell.
+
+    Cards that take turns in one reader share a path; this tells them apart.
+    """
+    try:
+        links = sorted(_VOLUMES.iterdir())
+    except OSError:  # no Linux, or a container
+        return ""
+    return next((link.name for link in links if _is_device(link, device)), "")
+
+
+def _is_device(link: Path, device: int) -> bool:
+    try:
+        return link.stat().st_rdev == device
+    except OSError:  # pulled out since it was listed
+        return False
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
 def scan(root: Path) -> Iterator[Photo | Problem]:
     """All files below `root` in byte order of their paths; a root that is a file gives itself.
 
@@ -108,14 +169,15 @@ def scan(root: Path) -> Iterator[Photo | Problem]:
     of those that it lies in. Raises `InputError`, at once where there is no root, and later where
     the card is pulled out.
     """
-    status = check_root(root)
-    top = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would rename a linked card
-    if stat.S_ISDIR(status.st_mode):
-        return _walk(top, (status.st_dev, status.st_ino))
+    card = card_of(root)
+    top = Path(os.path.abspath(root))  # noqa: PTH100 - as the card's own path
+    if top == card.root:
+        return _walk(card)
     return iter([_classify(top.parent, os.fsencode(top.name), top.lstat())])
 
 
-def _walk(card: Path, identity: tuple[int, int]) -> Iterator[Photo | Problem]:
+def _walk(top: Card) -> Iterator[Photo | Problem]:
+    card = top.root
     below = os.path.join(os.fsencode(card), b"")  # noqa: PTH118 - bytes: names need not be UTF-8
     waiting = [b""]  # paths below the card, next one last; folders end in "/"
     while waiting:
@@ -128,7 +190,7 @@ def _walk(card: Path, identity: tuple[int, int]) -> Iterator[Photo | Problem]:
                 names.sort(reverse=True)
                 waiting += [relative + name for name in names]
         except OSError as error:
-            _check_card_is_there(card, identity)
+            top.check_is_there()
             # A file that went away since its folder was listed is no problem; a folder's is rare.
             if not isinstance(error, FileNotFoundError):
                 place = relative.removesuffix(b"/") or b"."
@@ -169,16 +231,3 @@ def _classify(card: Path, relative: bytes, status: os.stat_result) -> Photo | Pr
         return Problem(card, relative, "link", "a symbolic link")
     kind = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}.get(stat.S_IFMT(mode))
     return Problem(card, relative, "special_file", kind or "a device")
-
-
-def _check_card_is_there(card: Path, identity: tuple[int, int]) -> None:
-    """Raise `InputError` if the card was pulled out: its files are then neither gone nor bad."""
-    try:
-        status = card.stat()
-        present = (status.st_dev, status.st_ino) == identity
-    except OSError:
-        present = False
-    if not present:
-        raise InputError(
-            f"{card} went away while it was read.", "Insert the card again and repeat the command."
-        )

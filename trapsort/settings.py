@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from datetime import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from trapsort.errors import SettingsError
 
 PREFIX = "TRAPSORT_"
-# Variables that are no settings: which file to read, and where the tests find photographs.
+# Variables that are no settings: which file to read, and where the tests find reference
+# photographs.
 NOT_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}SHARED")
 MAX_WORKERS = 1024
 
@@ -42,8 +44,24 @@ def default_database() -> str:
     """Return the URL of the database in the user's data directory."""
     from platformdirs import user_data_path
 
-    path = user_data_path("trapsort", appauthor=False) / "trapsort.sqlite3"
-    return f"sqlite:///{path.as_posix()}"
+    return sqlite_url(user_data_path("trapsort", appauthor=False) / "trapsort.sqlite3")
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a SQLite file; what SQLAlchemy (from 2.1 on) would unquote is quoted."""
+    return f"sqlite:///{path.as_posix().replace('%', '%25').replace('?', '%3F')}"
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file that a database URL names, as SQLAlchemy reads it; None where it names none.
+
+    None for a server and for a database in memory.
+    """
+    scheme, _, place = url.partition("://")
+    if scheme.partition("+")[0] != "sqlite":
+        return None
+    name = unquote(place.removeprefix("/").partition("?")[0]).removeprefix("file:")
+    return None if name in ("", ":memory:") else Path(name)
 
 
 def cores() -> int:
@@ -92,10 +110,7 @@ def _path(value: object, base: Path) -> Path:
 def _database(value: object, base: Path) -> str:
     if isinstance(value, str) and "://" in value:
         return value
-    path = _path(value, base).absolute()
-    if "?" in str(path):  # a URL would end there, and another file would be opened
-        raise ValueError("a URL, or the path of a file without a question mark")
-    return f"sqlite:///{path.as_posix()}"
+    return sqlite_url(_path(value, base).absolute())
 
 
 def _bundle(value: object, base: Path) -> str:

@@ -35,6 +35,12 @@ shift = 0.1
 zoom = 0.2
 grey_probability = 0.2
 strip_probability = 0.3
+[witness]
+weights = "mobilenetv2_imagenet.npz"
+quantile = 0.9
+[witness.own]
+Lion = [291]
+Panda = [388]
 [decision]
 target_accuracy = 0.9
 target_coverage = 0.5
@@ -49,6 +55,7 @@ backbone = "{backbone}"
 weights = "none"
 epochs = 1
 learning_rate = 1e-4
+pretrain_epochs = 1
 """
 
 
@@ -56,7 +63,7 @@ def write_recipe(folder: Path, backbones: dict[str, str]) -> Path:
     """A recipe with these members (name -> backbone)."""
     path = folder / "small.toml"
     members = "".join(MEMBER.format(name=n, backbone=b) for n, b in backbones.items())
-    path.write_text(RECIPE + members, encoding="utf-8")
+    path.write_text(RECIPE.replace("[witness]", members + "[witness]"), encoding="utf-8")
     return path
 
 

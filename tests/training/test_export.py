@@ -59,6 +59,7 @@ MEMBERS = [
     (MemberRecipe("mobilenetv2", "MobileNetV2", "none", 0, 0.0), ()),
     (MemberRecipe("efficientnet_lite0", "EfficientNetLite0", "none", 0, 0.0), ()),
     (MemberRecipe("efficientnetb0", "EfficientNetB0", "none", 0, 0.0), ()),
+    (MemberRecipe("resnet50v2", "ResNet50V2", "none", 0, 0.0), ()),
     (MemberRecipe("vgg16", "VGG16", "none", 0, 0.0), (128, 64)),
 ]
 

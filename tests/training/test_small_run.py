@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.training.small import draw_data, write_recipe
@@ -21,12 +22,28 @@ pytest.importorskip("tensorflow", reason="the training packages are not installe
 PROJECT = Path(__file__).parents[2]
 
 
+def draw_weights(path: Path) -> None:
+    """Random weights in the place of ImageNet's, for the teacher and the witness."""
+    import keras
+
+    path.parent.mkdir()
+    network = keras.applications.MobileNetV2(weights=None)
+    arrays = {
+        f"{layer.name}/{index}": array.astype(np.float16)
+        for layer in network.layers
+        for index, array in enumerate(layer.get_weights())
+    }
+    np.savez(path, **arrays)
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras's and TensorFlow's own
 def test_all_steps_make_a_bundle(tmp_path: Path) -> None:
     data = draw_data(tmp_path / "data", 12)
-    recipe = write_recipe(tmp_path, {"small": "MobileNetV2", "published": "VGG16"})
+    draw_weights(tmp_path / "weights" / "mobilenetv2_imagenet.npz")
+    recipe = write_recipe(tmp_path, {"front": "ResNet50V2", "published": "VGG16"})
     command = [
         sys.executable, "-m", "training", "all", "--recipe", str(recipe), "--data", str(data),
-        "--weights", str(tmp_path), "--out", str(tmp_path / "out"),
+        "--weights", str(tmp_path / "weights"), "--out", str(tmp_path / "out"),
         "--exports", str(tmp_path / "exports"),
     ]  # fmt: skip
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -37,10 +54,12 @@ def test_all_steps_make_a_bundle(tmp_path: Path) -> None:
     folder = tmp_path / "exports" / "small-0.1.0"
     assert run.stdout.endswith(f"written to {folder}\n")
     bundle = load_bundle(folder)
-    assert bundle.members == ("small", "published")
+    assert bundle.members == ("front", "published")
     assert bundle.labels == ("Lion", "Panda", "Rhino", "blank", "other_animal")
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
     assert max(metrics["parity"].values()) <= 1e-4
+    assert set(metrics["parity"]) == {"probabilities", "members", "features", "other"}
+    assert bundle.decision.max_other is not None
     assert len(metrics["ablation"]) == 3
     card = (folder / "MODEL_CARD.md").read_text("utf-8")
     assert f"{metrics['test']['photos']} photos" in card
@@ -52,3 +71,9 @@ def test_all_steps_make_a_bundle(tmp_path: Path) -> None:
     )
     assert again.returncode == 0, again.stderr[-3000:]
     assert "run 0" not in again.stdout  # what is fitted is not fitted again
+    recipe.write_text(recipe.read_text("utf-8").replace("zoom = 0.2", "zoom = 0.3"), "utf-8")
+    other = subprocess.run(
+        once_more, cwd=PROJECT, capture_output=True, text=True, env=environment, check=False
+    )
+    assert other.returncode == 2
+    assert "The recipe is not the one that the files in" in other.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -27,9 +29,13 @@ def explain(settings: Settings, /, *, photo: Path, out: Path) -> None:
     from trapsort.explain import caption
     from trapsort.explain import explain as draw
     from trapsort.fingerprint import read_content
+    from trapsort.reports.csv_file import write_whole
     from trapsort.scan import Problem, check_root, scan
 
     check_root(photo)
+    with suppress(OSError):  # mostly: there is no such file yet
+        if out.samefile(photo):
+            raise InputError(f"--out {out} is the photo itself.", "Choose another --out.")
     if photo.is_dir():
         raise InputError(f"{photo} is a folder.", "Name one photo.")
     try:
@@ -40,11 +46,8 @@ def explain(settings: Settings, /, *, photo: Path, out: Path) -> None:
         explanation = draw(content.data, open_classifier(settings))
     except PhotoError as error:
         raise InputError(f"{photo}: {error.detail}.", "Choose a photo that can be read.") from error
-    try:
-        explanation.picture.save(out, format="PNG")
-    except OSError as error:
-        raise InputError(
-            f"Cannot write {out}: {error.strerror}.", "Choose another --out."
-        ) from error
+    picture = io.BytesIO()
+    explanation.picture.save(picture, format="PNG")
+    write_whole(out, [picture.getvalue()])
     click.echo(caption(explanation.prediction, explanation.explained))
     click.echo(f"written to {out}", err=True)

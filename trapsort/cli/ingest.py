@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from trapsort.cli import common_options, setting_option
-from trapsort.cli.work import PATHS, check_apart, count_files, open_classifier, progress_of
+from trapsort.cli.work import PATHS, check_apart, count_files, open_classifier, progress_of, say
 from trapsort.settings import Settings
 
 
@@ -19,8 +19,9 @@ from trapsort.settings import Settings
 def ingest(settings: Settings, /, *, paths: tuple[Path, ...]) -> None:
     """Take in each card or folder PATH once, and account for every file on it.
 
-    A photo that was taken in before, under whatever name, is not counted twice. Nothing is ever
-    written to a card.
+    That is every file but hidden and unfinished ones (.part, .tmp, ~) and what lies in lost+found
+    and other folders of the system. A photo that was taken in before, under whatever name, is not
+    counted twice. Nothing is ever written to a card.
     """
     import threading
 
@@ -50,6 +51,6 @@ def ingest(settings: Settings, /, *, paths: tuple[Path, ...]) -> None:
                     stop=stop,
                     on_progress=show,
                 )
-            click.echo(f"{root.name or root}: {account.sentence}")
+            say(f"{root.name or root}: {account.sentence}")
     if stop.is_set():
-        click.echo("stopped; run the same again to go on", err=True)
+        say("stopped; run the same again to go on", err=True)

@@ -16,6 +16,7 @@ from trapsort.errors import TrapsortError
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+RECORDING = ("ingest", "watch")  # commands that work on when nobody reads what they print
 
 # Name -> where the command lives, and its line in the list. Literal, so that `trapsort --help`
 # imports no command.
@@ -57,12 +58,16 @@ class LazyCommands(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a reader that had enough (`| head`) is no error."""
+        """Run the command; a reader that had enough of a listing (`| head`) is no error."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except BrokenPipeError:
-            _discard_output()
+        except BrokenPipeError as error:
+            if ctx.invoked_subcommand in RECORDING:  # their own lines end nothing: work.say
+                raise RuntimeError("a pipe broke that was not the output") from error
+            from trapsort.cli.work import discard
+
+            discard(sys.stdout)
             return 0
         return result
 
@@ -79,11 +84,15 @@ def cli() -> None:
     """Camera-trap cards in, sightings that a biologist can defend out."""
 
 
-def _discard_output() -> None:
-    """Point stdout at nothing, so that Python's own flush at the end stays quiet."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def _open_closed_streams() -> None:
+    """Open to nothing what the caller closed (`>&-`): no database may become stdout."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # It stays open as long as Python runs, as the streams of `sys` do.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def _complain(message: str, hint: str = "") -> None:
@@ -116,6 +125,7 @@ def _log_bug(error: Exception) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code (docs/reference/exit-codes.md)."""
+    _open_closed_streams()
     try:
         result = cli.main(arguments, prog_name="trapsort", standalone_mode=False)
         return result if isinstance(result, int) else 0

@@ -19,7 +19,6 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., object])
 
 _GIVEN = "trapsort.options given"  # key in Context.meta, which a group shares with its commands
-SQLITE = "sqlite:///"
 LEVELS = {-1: "ERROR", 0: "WARNING", 1: "INFO", 2: "DEBUG"}
 
 
@@ -155,10 +154,10 @@ def _start_log(settings: Settings) -> None:
 
 def missing_database(url: str) -> Path | None:
     """Return the SQLite file that a URL names, if it is not there."""
-    if not url.startswith(SQLITE):
-        return None
-    path = Path(url.removeprefix(SQLITE).partition("?")[0])
-    return None if path.is_file() else path
+    from trapsort.settings import sqlite_file
+
+    path = sqlite_file(url)
+    return None if path is None or path.is_file() else path
 
 
 def open_existing(url: str) -> Store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from trapsort.errors import InputError
 from trapsort.settings import Settings
 
 if TYPE_CHECKING:
-    from trapsort.store import Sighting
+    from trapsort.store import Sighting, Store
 
 # The columns of every form for programs, in order: fields of store.Sighting.
 COLUMNS = (
@@ -40,12 +41,18 @@ COLUMNS = (
     "longitude",
     "sha256",
 )
+UNKNOWN = "unknown"  # how people, and the store, name a sighting without a label
 # What fits a terminal.
 TABLE = ("camera_time", "station", "sighting", "iucn", "probability", "reviewed", "path")
 
 
 @click.command()
-@click.option("--species", multiple=True, metavar="LABEL", help="Only this label; may be repeated.")
+@click.option(
+    "--species",
+    multiple=True,
+    metavar="NAME",
+    help="Only this label or scientific name, or 'unknown'; may be repeated.",
+)
 @click.option(
     "--iucn", multiple=True, metavar="CATEGORY", help="Only this Red List category, e.g. VU."
 )
@@ -84,8 +91,8 @@ def sightings(
 ) -> None:
     """List or count the sightings.
 
-    A photo appears once: the newest review if there is one, else the newest prediction. An empty
-    label means that the model abstained; the reason says why.
+    A photo appears once: the newest review if there is one, else what the model used last said of
+    it. An empty label means that the model abstained; the reason says why.
     """
     from trapsort.store import SightingQuery
 
@@ -93,7 +100,6 @@ def sightings(
         raise InputError("counts have no place on a map", "use another --format with --count-by")
     _check(iucn, reason)
     query = SightingQuery(
-        species=species,
         iucn=tuple(map(str.upper, iucn)),
         since=since,
         until=until,
@@ -105,6 +111,7 @@ def sightings(
         red_list=settings.red_list,
     )
     with open_existing(settings.db) as store:
+        query = replace(query, species=_labels(species, store, settings.red_list))
         if count_by:
             write_listing((count_by, "photos"), store.count(query, count_by), form)
             return
@@ -132,6 +139,32 @@ def _check(categories: tuple[str, ...], reason: str | None) -> None:
             )
     if reason is not None and reason not in REASON_CODES:
         raise InputError(f"there is no reason {reason}", f"choose from {', '.join(REASON_CODES)}")
+
+
+def _labels(names: tuple[str, ...], store: Store, listed: str) -> tuple[str, ...]:
+    """Return the labels that the names mean, whatever their case, and the names themselves.
+
+    The record is asked only for what the Red List does not know: that reads all of it.
+
+    Raises:
+        InputError: neither knows a name; it lists the labels that there are.
+    """
+    from trapsort.redlist import red_list
+    from trapsort.store import SightingQuery
+
+    categories = red_list(listed)
+    recorded: dict[str, int] = {}
+    meant = list(names)
+    for name in names:
+        labels = categories.labels(name)
+        if not labels:
+            recorded = recorded or {UNKNOWN: 0, **dict(store.count(SightingQuery(), "species"))}
+            labels = tuple(each for each in recorded if each.casefold() == name.casefold())
+        if not labels:
+            known = sorted({*categories.entries, *recorded}, key=str.casefold)
+            raise InputError(f"no species is called {name}", f"choose from {', '.join(known)}")
+        meant += labels
+    return tuple(dict.fromkeys(meant))
 
 
 def _rows(found: Iterator[Sighting]) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trapsort.cli import common_options, setting_option
-from trapsort.cli.work import PATHS, check_apart, open_classifier, progress_of
+from trapsort.cli.work import PATHS, check_apart, open_classifier, progress_of, say
 from trapsort.errors import InputError
 from trapsort.settings import Settings
 
@@ -63,7 +63,7 @@ def watch(settings: Settings, /, *, paths: tuple[Path, ...], once: bool) -> None
                     )
 
             if not once:
-                click.echo(f"watching {', '.join(map(str, roots))}; Ctrl-C ends it", err=True)
+                say(f"watching {', '.join(map(str, roots))}; Ctrl-C ends it", err=True)
             run(
                 roots,
                 ingest=take_in,
@@ -76,7 +76,7 @@ def watch(settings: Settings, /, *, paths: tuple[Path, ...], once: bool) -> None
 
 
 def _say(root: Path, account: Account) -> None:
-    click.echo(f"{root.name or root}: {account.sentence}")
+    say(f"{root.name or root}: {account.sentence}")
 
 
 def _reporter(settings: Settings) -> Callable[[Store], Callable[[date], None]] | None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from trapsort.errors import InputError
-from trapsort.settings import Settings
+from trapsort.settings import Settings, sqlite_file
 
 if TYPE_CHECKING:
     from trapsort.ensemble import Classifier
@@ -28,17 +29,43 @@ PATHS = click.argument(
 """The cards and folders that a command works on."""
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line while work goes on; where it cannot be printed, go on without output.
+
+    A closed pipe or a full disk behind `> log` must not cost a card that is being taken in.
+    """
+    from trapsort.cli.listing import shown
+
+    try:
+        click.echo(shown(text), err=err)
+    except OSError:
+        discard(sys.stderr if err else sys.stdout)
+
+
+def discard(stream: TextIO) -> None:
+    """Point a stream at nothing, so that Python's own flush at the end stays quiet too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 def check_apart(settings: Settings, roots: Sequence[Path]) -> None:
-    """Refuse a database inside a folder that is taken in: it would take in itself.
+    """Refuse a database that a scan of `roots` would meet: it would be taken in itself.
 
     Raises:
-        InputError: it names both.
+        InputError: it names the database and the folder.
     """
-    if not settings.db.startswith("sqlite:///"):
+    file = sqlite_file(settings.db)
+    if file is None:
         return
-    database = Path(settings.db.removeprefix("sqlite:///")).resolve()
+    database = file.resolve()
     for root in roots:
-        if database.is_relative_to(root.resolve()):
+        # A scan leaves out what is hidden, and with it SQLite's own files beside the database.
+        top = root.resolve()
+        met = database.is_relative_to(top) and not any(
+            part.startswith(".") for part in database.relative_to(top).parts
+        )
+        if met:
             raise InputError(
                 f"The database {database} lies inside {root}, which is to be taken in.",
                 "Keep it elsewhere: name another place with --db.",
@@ -133,4 +160,4 @@ class _Lines:
         rate = progress.files / (now - self.start)
         of = f" of {progress.total:,}" if progress.total else ""
         left = f", {(progress.total - progress.files) / rate:.0f} s left" if progress.total else ""
-        click.echo(f"{self.root}: {progress.files:,}{of} files, {rate:.1f}/s{left}", err=True)
+        say(f"{self.root}: {progress.files:,}{of} files, {rate:.1f}/s{left}", err=True)

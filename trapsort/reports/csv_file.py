@@ -45,6 +45,11 @@ def encoded(text: str) -> bytes:
 
 
 def write_lines(path: Path, lines: Iterable[str], *, make_folder: bool = False) -> None:
+    """Write text as `write_whole` writes bytes."""
+    write_whole(path, map(encoded, lines), make_folder=make_folder)
+
+
+def write_whole(path: Path, chunks: Iterable[bytes], *, make_folder: bool = False) -> None:
     """Write a file under a temporary name beside it, sync it to the disk, then rename it.
 
     Whoever reads `path` sees the old file or the whole new one. A device or a pipe cannot be
@@ -58,23 +63,23 @@ def write_lines(path: Path, lines: Iterable[str], *, make_folder: bool = False) 
             path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_file() and not path.is_dir():
             with path.open("wb") as file:
-                file.writelines(map(encoded, lines))
+                file.writelines(chunks)
         else:
-            _replace(path.resolve(), lines)  # a link keeps pointing at the file it names
+            _replace(path.resolve(), chunks)  # a link keeps pointing at the file it names
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror}",
-            "a report that was there before is unchanged",
+            "choose another place with --out; a file that was there before is unchanged",
         ) from error
 
 
-def _replace(path: Path, lines: Iterable[str]) -> None:
+def _replace(path: Path, chunks: Iterable[bytes]) -> None:
     if path.is_dir():
         raise IsADirectoryError(None, "it is a folder")
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
-            file.writelines(map(encoded, lines))
+            file.writelines(chunks)
             _sync(file)
         part.replace(path)
     except BaseException:

@@ -39,10 +39,15 @@ def rows(
         yield (category, joined, photos[category], reviewed[category])
 
 
-def threat(category: str) -> tuple[int, ...]:
-    """Return a sort key: the worse end of a range decides, then the better end; none is lowest."""
+def threat(category: str) -> tuple[int, int]:
+    """Return a sort key: the worse end of a range decides, then the better end; none is lowest.
+
+    Both ends are always there, so that CR comes above EN-CR and that above NT-CR.
+    """
     from trapsort.redlist import CATEGORIES
 
+    if not category:
+        return -2, -2
     order = {name: place for place, name in enumerate(CATEGORIES)}
-    worst_first = reversed(category.split("-"))
-    return tuple(order.get(name, -1) for name in worst_first) if category else (-2,)
+    best, _, worst = category.partition("-")
+    return order.get(worst or best, -1), order.get(best, -1)

@@ -27,14 +27,26 @@ COLUMNS: dict[str, str] = {
 
 
 def utc_bounds(since: date | None, until: date | None) -> tuple[str | None, str | None]:
-    """Return the first and the last second of a span of local dates, as UTC text."""
-    first = None if since is None else datetime.combine(since, time.min).astimezone(UTC)
+    """Return the first and the last second of a span of local dates, as UTC text.
+
+    None is no bound; the last day of the calendar, which has no day after it, is none either.
+    """
+    first = None if since is None else _midnight(since)
     last = None
-    if until is not None:
-        midnight = datetime.combine(until + timedelta(days=1), time.min).astimezone(UTC)
-        last = midnight - timedelta(seconds=1)
-    texts = [None if t is None else t.strftime("%Y-%m-%dT%H:%M:%SZ") for t in (first, last)]
+    if until is not None and until != date.max:
+        last = _midnight(until + timedelta(days=1)) - timedelta(seconds=1)
+    texts = [None if t is None else f"{t.replace(tzinfo=None).isoformat()}Z" for t in (first, last)]
     return texts[0], texts[1]
+
+
+def _midnight(day: date) -> datetime:
+    """Return when a local date begins, in UTC."""
+    midnight = datetime.combine(day, time.min)
+    try:
+        return midnight.astimezone(UTC)
+    except (OverflowError, ValueError, OSError):
+        # At the ends of the calendar (Windows: before 1970) a few hours select the same photos.
+        return midnight.replace(tzinfo=UTC)
 
 
 def rows(

@@ -1,6 +1,7 @@
 """The record of photos, sightings and problems: `Store`, and what goes in and comes out."""
 
 from trapsort.store.rows import (
+    UNCLASSIFIED,
     Account,
     ModelRow,
     ProblemRow,
@@ -12,6 +13,7 @@ from trapsort.store.rows import (
 from trapsort.store.store import Store
 
 __all__ = [
+    "UNCLASSIFIED",
     "Account",
     "ModelRow",
     "ProblemRow",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,13 +62,23 @@ def connect(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:
             # psycopg 3 is the driver that the extra `postgres` installs.
             named = parsed.drivername != kind
             return create_engine(parsed if named else parsed.set(drivername=f"{kind}+psycopg"))
-    except ArgumentError as error:
-        raise DatabaseError(f"{url!r} is not a database URL", "write sqlite:///FILE") from error
+    except (ArgumentError, ValueError):
+        # Without the cause: what SQLAlchemy says may quote the password.
+        raise DatabaseError(
+            f"{_shown(url)} is not a database URL", "write sqlite:///FILE"
+        ) from None
     except ImportError as error:
         raise DatabaseError(
             f"no driver for the database: {error}", "install it: pip install 'trapsort[postgres]'"
         ) from error
     raise DatabaseError(f"trapsort cannot use {kind}", "write sqlite:///FILE or postgresql://")
+
+
+def _shown(url: str) -> str:
+    """Return what cannot be parsed as messages may name it: a password may stand anywhere in it."""
+    scheme, separator, rest = url.partition("://")
+    text = rest if separator else re.sub(r"^[A-Za-z]:", "", scheme)  # a drive of Windows
+    return "what was given" if set(text) & set("@:?=") else repr(url)
 
 
 @contextmanager

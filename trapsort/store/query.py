@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -24,8 +23,7 @@ from sqlalchemy import (
 from trapsort.errors import InputError
 from trapsort.redlist import LISTS, RedList, matches
 from trapsort.redlist import red_list as read_red_list
-from trapsort.scan import display_name
-from trapsort.store.rows import ModelRow, ProblemRow, Sighting, SightingQuery
+from trapsort.store.rows import UNCLASSIFIED, ModelRow, ProblemRow, Sighting, SightingQuery
 from trapsort.store.tables import (
     cards,
     models,
@@ -39,7 +37,7 @@ from trapsort.store.tables import (
     sightings,
     stations,
 )
-from trapsort.store.write import Row, chunks
+from trapsort.store.write import Row, chunks, root_text
 
 ROWS_AT_ONCE = 500  # rows that a stream holds in memory
 HASHES_AT_ONCE = 10_000
@@ -103,6 +101,15 @@ def find_problems(
         yield ProblemRow(**row)
 
 
+def find_unreadable(connection: Connection, root: Path, volume: str) -> list[tuple[int, bytes]]:
+    """Return id and path of a card's open problems of reading, whatever its station was."""
+    statement = select(problems.c.id, problems.c.path_bytes).join(cards)
+    mine = (cards.c.root == root_text(root), cards.c.volume == volume)
+    open_ones = (problems.c.reason == "unreadable", problems.c.resolved.is_(None))
+    rows = connection.execute(statement.where(*mine, *open_ones))
+    return [(problem_id, bytes(path)) for problem_id, path in rows]
+
+
 def find_models(connection: Connection) -> list[ModelRow]:
     """Return the models in the order in which they came."""
     columns = (models.c[name] for name in ModelRow.__slots__)
@@ -113,11 +120,12 @@ def find_models(connection: Connection) -> list[ModelRow]:
 def find_known(
     connection: Connection, sha256s: Sequence[bytes], model_id: int
 ) -> dict[bytes, bool]:
-    """Return for each recorded content whether that model has classified it."""
+    """Return for each recorded content whether that model has given an answer."""
     predicted = exists().where(
         regions.c.photo_id == photos.c.id,
         predictions.c.region_id == regions.c.id,
         predictions.c.model_id == model_id,
+        or_(predictions.c.reason.is_(None), predictions.c.reason != UNCLASSIFIED),
     )
     found: dict[bytes, bool] = {}
     for chunk in chunks(sha256s):
@@ -222,8 +230,5 @@ def _at_station(station: str) -> Select[int]:
 
 def _on_card(card: str) -> Select[int]:
     """Select the photos that were ever seen on a card, named by its folder or a way to it."""
-    roots = {
-        display_name(os.fsencode(each))
-        for each in (card, Path(card).absolute(), Path(card).resolve())
-    }
+    roots = {card, root_text(card), root_text(Path(card).resolve())}
     return select(places_seen.c.photo_id).join(cards).where(cards.c.root.in_(roots))

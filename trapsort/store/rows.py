@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from trapsort.ensemble import Prediction
     from trapsort.exif import Exif
     from trapsort.scan import Photo
+
+UNCLASSIFIED = "unclassified"
+"""Reason of a prediction without a finite answer, and of the problem that such a photo has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +40,16 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of the files of a card."""
+    """What became of the files of a card.
+
+    `again` are those of the problems that another try may not have: files that could not be read.
+    """
 
     files: int = 0
     recorded: int = 0
     seen_before: int = 0
     problems: int = 0
+    again: tuple[Photo, ...] = field(default=(), repr=False, compare=False)
 
     def __add__(self, other: Account) -> Account:
         return Account(
@@ -50,6 +57,7 @@ class Account:
             self.recorded + other.recorded,
             self.seen_before + other.seen_before,
             self.problems + other.problems,
+            self.again + other.again,
         )
 
     @property
@@ -73,7 +81,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One photo and what it shows: the newest review if there is one, else the newest prediction.
+    """One photo and what it shows: the newest review, else what the model used last said.
 
     A label comes either from a reviewer or from a model with its calibrated probability, never from
     both: `reviewed` says which, and the fields of the other are None. `label` is None where the
@@ -129,7 +137,7 @@ class SightingQuery:
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
-    """A file that gave no sighting; `resolved` is when the same place later gave one (UTC)."""
+    """A file that gave no sighting; `resolved` is when the same place could be read later (UTC)."""
 
     card: str
     path: str

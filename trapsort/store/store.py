@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -79,12 +79,16 @@ class Store:
     # Writing ------------------------------------------------------------------------------------
 
     def card(self, root: Path, *, volume: str = "", station: str | None = None) -> int:
-        """Return the id of a card, new or known; a station that is given becomes its station."""
+        """Return the id of a card: of its latest row, or the one of the station that is given.
+
+        A card that has no station yet gets that one; one of another station gets a new row, so
+        that the photos which it brought from there stay there.
+        """
         with writing(self._engine) as connection:
             return write.add_card(connection, root, volume, station)
 
     def model(self, name: str, version: str, digest: str) -> int:
-        """Return the id of a bundle, new or known by its digest."""
+        """Return the id of a bundle, new or known by its digest; from now on it is preferred."""
         with writing(self._engine) as connection:
             return write.add_model(connection, name, version, digest)
 
@@ -101,7 +105,8 @@ class Store:
 
         A record whose content is known already adds a place, and a prediction where this model has
         made none. `seen` are files with the sha256 of recorded photos (of this batch too): places.
-        A place that can be read now resolves its problem, one that fails again renews it.
+        A place that can be read now resolves its problem, one that fails again renews it. A photo
+        among both `records` and `problems` counts as recorded.
 
         Raises:
             DatabaseError: nothing was recorded.
@@ -139,10 +144,17 @@ class Store:
         with writing(self._engine) as connection:
             return write.add_review(connection, photo_id, label, count, reviewer, note)
 
+    def resolve(self, problem_ids: Iterable[int]) -> None:
+        """Note that these problems, ids of `unreadable`, are over."""
+        ids = list(problem_ids)
+        if ids:
+            with writing(self._engine) as connection:
+                write.resolve(connection, ids)
+
     # Reading ------------------------------------------------------------------------------------
 
     def known(self, sha256s: Sequence[bytes], model_id: int) -> dict[bytes, bool]:
-        """Return for each content that is recorded whether that model has classified it."""
+        """Return for each content that is recorded whether that model has given an answer."""
         with reading(self._engine) as connection:
             return ask.find_known(connection, sha256s, model_id)
 
@@ -176,6 +188,11 @@ class Store:
     ) -> Iterator[ProblemRow]:
         """Stream problems by card and path, last seen between two times (UTC text, included)."""
         return self._stream(lambda c: ask.find_problems(c, since, until, include_resolved))
+
+    def unreadable(self, root: Path, volume: str = "") -> list[tuple[int, bytes]]:
+        """Return id and path of each open problem `unreadable` of a card."""
+        with reading(self._engine) as connection:
+            return ask.find_unreadable(connection, root, volume)
 
     def models(self) -> list[ModelRow]:
         """Return the models that have classified into this record, oldest first."""

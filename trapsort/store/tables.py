@@ -99,7 +99,7 @@ cards = Table(
     _link("station_id", "stations.id", nullable=True),
     _need("first_seen", Text),
     _need("last_seen", Text),
-    UniqueConstraint("root", "volume"),
+    UniqueConstraint("root", "volume", "station_id"),
     Index(None, "station_id"),
 )
 
@@ -140,6 +140,8 @@ models = Table(
     _need("version", Text),
     _need("digest", Text),
     _need("added", Text),
+    # A counter, no time: a field station's clock may run backwards. The greatest was used last.
+    _need("last_used", BigInteger),
     UniqueConstraint("digest"),
 )
 

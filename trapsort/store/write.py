@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from trapsort.errors import InputError
 from trapsort.scan import display_name
-from trapsort.store.rows import Account, Record, Recorded
+from trapsort.store.rows import UNCLASSIFIED, Account, Record, Recorded
 from trapsort.store.tables import (
     NO_DETECTOR,
     cards,
@@ -39,7 +39,6 @@ T = TypeVar("T")
 Row = Mapping[str, Any]  # column -> value, as SQLAlchemy takes them
 
 IN_CHUNK = 500  # values in one IN; a statement of old SQLite takes 999
-UNCLASSIFIED = "unclassified"  # the one problem of a file that can be read
 EXIF_COLUMNS = (
     "camera_time",
     "utc_offset",
@@ -79,26 +78,44 @@ def photo_ids(connection: Connection, sha256s: Iterable[bytes]) -> dict[bytes, i
     return found
 
 
+def root_text(root: str | Path) -> str:
+    """Return a card's folder as the record names it: the same from wherever it is named."""
+    return display_name(os.fsencode(os.path.abspath(root)))  # noqa: PTH100 - as `scan` does
+
+
 def add_card(connection: Connection, root: Path, volume: str, station: str | None) -> int:
-    """Return the id of a card, new or known; a station that is given becomes its station."""
+    """Return the id of a card, see `Store.card`; nobody else writes meanwhile."""
     now = utc_now()
-    # Absolute, so that a card is the same one from wherever it is named.
-    row = {"root": display_name(os.fsencode(root.absolute())), "volume": volume}
-    row |= {"first_seen": now, "last_seen": now}
-    if station is not None:
-        _merge(connection, stations, ("name",), [{"name": station}])
-        found = select(stations.c.id).where(stations.c.name == station)
-        row["station_id"] = connection.execute(found).scalar_one()
-    changes = ("last_seen", "station_id") if station is not None else ("last_seen",)
-    _merge(connection, cards, ("root", "volume"), [row], changes)
+    row: dict[str, Any] = {"root": root_text(root), "volume": volume}
+    latest_first = (cards.c.last_seen.desc(), cards.c.id.desc())
     known = select(cards.c.id).where(cards.c.root == row["root"], cards.c.volume == volume)
-    return int(connection.execute(known).scalar_one())
+    known = known.order_by(*latest_first).limit(1)
+    if station is None:
+        found = connection.execute(known).scalar()
+    else:
+        row["station_id"] = _station(connection, station)
+        of_station = known.where(cards.c.station_id == row["station_id"])
+        of_none = known.where(cards.c.station_id.is_(None))
+        found = connection.execute(of_station).scalar() or connection.execute(of_none).scalar()
+    if found is None:
+        return _insert_one(connection, cards, row | {"first_seen": now, "last_seen": now})
+    renewed = update(cards).where(cards.c.id == found).values(**row, last_seen=now)
+    connection.execute(renewed)
+    return int(found)
+
+
+def _station(connection: Connection, name: str) -> int:
+    _merge(connection, stations, ("name",), [{"name": name}])
+    found = select(stations.c.id).where(stations.c.name == name)
+    return int(connection.execute(found).scalar_one())
 
 
 def add_model(connection: Connection, name: str, version: str, digest: str) -> int:
-    """Return the id of a bundle, new or known by its digest."""
+    """Return the id of a bundle, new or known by its digest; it is now the one used last."""
+    uses = connection.execute(select(func.coalesce(func.max(models.c.last_used), 0))).scalar_one()
     row = {"name": name, "version": version, "digest": digest, "added": utc_now()}
-    _merge(connection, models, ("digest",), [row])
+    row["last_used"] = uses + 1
+    _merge(connection, models, ("digest",), [row], ("last_used",))
     known = select(models.c.id).where(models.c.digest == digest)
     return int(connection.execute(known).scalar_one())
 
@@ -127,13 +144,13 @@ def add_batch(
     )
     places = [(r.photo, ids[r.sha256]) for r in records] + [(p, ids[key]) for p, key in seen]
     _add_places(connection, card_id, places, now)
-    classified = {
-        r.photo.relative for r in records if r.prediction and r.prediction.reason != UNCLASSIFIED
-    }
-    _resolve(connection, card_id, [photo.relative for photo, _ in places], classified, now)
+    placed = {photo.relative for photo, _ in places}
+    _resolve(connection, card_id, placed, now)
     _add_problems(connection, card_id, failed, now)
-    files, before = len(places) + len(failed), len(places) - len(new)
-    account = Account(files, len(new), before, len(failed))
+    # A photo that is recorded and has a problem (nothing could classify it) counts once.
+    only_failed = sum(problem.relative not in placed for problem in failed)
+    before = len(places) - len(new)
+    account = Account(len(places) + only_failed, len(new), before, only_failed)
     return Recorded(account, tuple(ids[record.sha256] for record in records))
 
 
@@ -158,6 +175,14 @@ def add_review(
     row = {"photo_id": photo_id, "label": label, "count": count}
     row |= {"reviewer": reviewer, "note": note, "time": utc_now()}
     return _insert_one(connection, reviews, row)
+
+
+def resolve(connection: Connection, problem_ids: Iterable[int]) -> None:
+    """Note that these problems are over."""
+    now = utc_now()
+    for chunk in chunks(problem_ids):
+        over = update(problems).where(problems.c.id.in_(chunk))
+        connection.execute(over.values(resolved=now))
 
 
 def replace_red_list(connection: Connection, rows: Sequence[Row]) -> None:
@@ -234,21 +259,33 @@ def _add_predictions(
     predicted: Mapping[int, Prediction | None],
     now: str,
 ) -> None:
-    """Add a prediction of the whole photo for each photo id, unless that model has made one."""
+    """Add a prediction of the whole photo for each photo id, unless that model has made one.
+
+    One that was no answer gives way.
+    """
     found = {photo_id: each for photo_id, each in predicted.items() if each is not None}
     whole = [{"photo_id": photo_id, **WHOLE_PHOTO} for photo_id in found]
     _merge(connection, regions, ("photo_id", *WHOLE_PHOTO), whole)
-    rows: list[Row] = []
+    rows: list[dict[str, Any]] = []
     for chunk in chunks(found):
         query = select(regions.c.photo_id, regions.c.id).where(
             regions.c.photo_id.in_(chunk), *(regions.c[k] == v for k, v in WHOLE_PHOTO.items())
         )
         for photo_id, region_id in connection.execute(query):
             rows.append(_prediction_row(found[photo_id], region_id, model_id, now))
+    for regions_now in chunks(row["region_id"] for row in rows):
+        unanswered = delete(predictions).where(
+            predictions.c.region_id.in_(regions_now),
+            predictions.c.model_id == model_id,
+            predictions.c.reason == UNCLASSIFIED,
+        )
+        connection.execute(unanswered)
     _merge(connection, predictions, ("region_id", "model_id"), rows)
 
 
-def _prediction_row(prediction: Prediction, region_id: int, model_id: int, now: str) -> Row:
+def _prediction_row(
+    prediction: Prediction, region_id: int, model_id: int, now: str
+) -> dict[str, Any]:
     top = [(label, _finite(value)) for label, value in prediction.top]
     members = [(member, label, _finite(value)) for member, label, value in prediction.members]
     return {
@@ -282,19 +319,11 @@ def _add_places(
     _merge(connection, places_seen, keys, rows, ("mtime_ns", "last_seen"))
 
 
-def _resolve(
-    connection: Connection,
-    card_id: int,
-    readable: Iterable[bytes],
-    classified: Collection[bytes],
-    now: str,
-) -> None:
-    """Resolve the problems of places that can be read now, or classified where that was it."""
+def _resolve(connection: Connection, card_id: int, readable: Iterable[bytes], now: str) -> None:
+    """Resolve the problems of places that can be read now."""
     for chunk in chunks(readable):
-        done = problems.c.path_bytes.in_([path for path in chunk if path in classified])
-        over = or_(problems.c.reason != UNCLASSIFIED, done)
         mine = (problems.c.card_id == card_id, problems.c.path_bytes.in_(chunk))
-        open_ones = update(problems).where(*mine, problems.c.resolved.is_(None), over)
+        open_ones = update(problems).where(*mine, problems.c.resolved.is_(None))
         connection.execute(open_ones.values(resolved=now))
 
 

@@ -44,9 +44,11 @@ LEFT JOIN stations ON stations.id = cards.station_id
 LEFT JOIN reviews ON reviews.id = (
     SELECT max(review.id) FROM reviews AS review WHERE review.photo_id = photos.id)
 LEFT JOIN predictions ON predictions.id = (
-    SELECT max(prediction.id) FROM predictions AS prediction
+    SELECT prediction.id FROM predictions AS prediction
     JOIN regions AS region ON region.id = prediction.region_id
-    WHERE region.photo_id = photos.id)
+    JOIN models AS model ON model.id = prediction.model_id
+    WHERE region.photo_id = photos.id
+    ORDER BY model.last_used DESC, prediction.id DESC LIMIT 1)
 LEFT JOIN models ON models.id = predictions.model_id
 LEFT JOIN red_list ON red_list.list = 'iucn' AND red_list.label =
     CASE WHEN reviews.id IS NULL THEN predictions.label ELSE reviews.label END
@@ -117,7 +119,7 @@ def upgrade() -> None:
         _link("station_id", "stations.id", nullable=True),
         _need("first_seen", sa.Text),
         _need("last_seen", sa.Text),
-        unique=("root", "volume"),
+        unique=("root", "volume", "station_id"),
         indexes=("station_id",),
     )
     _table(
@@ -149,6 +151,7 @@ def upgrade() -> None:
         _need("version", sa.Text),
         _need("digest", sa.Text),
         _need("added", sa.Text),
+        _need("last_used", sa.BigInteger),
         unique=("digest",),
     )
     _table(
