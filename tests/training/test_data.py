@@ -99,7 +99,10 @@ def test_a_wrong_recipe_is_a_message(tmp_path: Path, change: tuple[str, str], me
         load_recipe(path)
 
 
-def test_the_shipped_recipe_is_read() -> None:
-    recipe = load_recipe(Path(__file__).parents[2] / "training" / "recipes" / "iucn11.toml")
-    assert recipe.split.test_fraction == 0.15
-    assert {m.backbone for m in recipe.members} >= {"MobileNetV2", "ResNet50V2"}
+def test_the_recipes_differ_by_a_member_alone() -> None:
+    recipes = Path(__file__).parents[2] / "training" / "recipes"
+    two, three = (load_recipe(recipes / f"{name}.toml") for name in ("iucn11", "iucn11-three"))
+    assert two.split.test_fraction == 0.15
+    assert three.members[:2] == two.members
+    assert [member.backbone for member in three.members[2:]] == ["ResNet50V2"]
+    assert (two.split, two.fit, two.witness) == (three.split, three.fit, three.witness)
