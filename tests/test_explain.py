@@ -50,10 +50,10 @@ def test_a_photo_is_drawn_upright_with_a_caption(classifier: Classifier) -> None
 def test_captions() -> None:
     top = (("Lion", 0.97), ("blank", 0.03))
     assert caption(Prediction("Lion", 0.97, None, top, ()), "Lion") == (
-        "Lion, probability 97%; warm colours: what spoke for it"
+        "Lion, probability 97.0%; warm colours: what spoke for it"
     )
     assert caption(Prediction(None, 0.97, "novel", top, ()), "Lion") == (
-        "unknown: unlike every photo that the bundle learned from (most probable: Lion, 97%)"
+        "unknown: unlike every photo that the bundle learned from (most probable: Lion, 97.0%)"
     )
     assert "no finite answer" in caption(Prediction(None, None, "unclassified", (), ()), "Lion")
 

@@ -64,7 +64,7 @@ def frozen_features(dataset: Dataset, recipe: Recipe, weights: Path, out: Path) 
     """
     path = out / "frozen.npy"
     if not path.exists():
-        parts = []
+        parts = [np.zeros((len(usable(dataset)), 0), np.float32)]
         for member in recipe.members:
             network = build_network(member.backbone, member_weights(member, weights))
             if network.front is None:
@@ -91,6 +91,8 @@ def mislabelled(dataset: Dataset, recipe: Recipe, features: Floats) -> NDArray[n
     index = usable(dataset)
     label, fold = dataset.label[index], dataset.fold[index]
     suspect = np.zeros(len(index), bool)
+    if not features.shape[1]:
+        return suspect  # no member is whole before it is trained: nothing to judge by
     for k in range(recipe.split.folds):
         train, held = (fold >= 0) & (fold != k), fold == k
         model = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=200))

@@ -110,7 +110,8 @@ def split(rows: list[_Row], recipe: Recipe) -> NDArray[np.int64]:
     label = np.array([row.label for row in rows])
     group = np.array([row.group for row in rows])
     species = np.flatnonzero(~np.isin(label, REJECTIONS))
-    parts = 20
+    _, photos = np.unique(label[species], return_counts=True)
+    parts = min(20, int(photos.min()))
     dealt = _deal(label[species], group[species], parts, recipe.seed)
     test = dealt < round(recipe.split.test_fraction * parts)
     fold[species[test]] = TEST

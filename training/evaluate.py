@@ -99,6 +99,11 @@ def wilson(successes: int, of: int) -> tuple[float, float]:
     return float(middle - half), float(middle + half)
 
 
+def share_of(right: NDArray[np.bool_]) -> float:
+    """Share of what is true; 0 where there is nothing."""
+    return float(right.mean()) if len(right) else 0.0
+
+
 def score_test(answers: Answers, labels: Sequence[str], species: int) -> dict[str, Any]:
     """All figures of the test photos: accuracy, coverage, calibration, per class, confusion."""
     probabilities, label = answers.scores.probabilities, answers.label
@@ -122,7 +127,7 @@ def score_test(answers: Answers, labels: Sequence[str], species: int) -> dict[st
                 "recall": recall,
                 "f1": 2 * precision * recall / max(1e-9, precision + recall),
                 "coverage": float(named[own].mean()),
-                "accuracy_of_accepted": float(right[own & named].mean()),
+                "accuracy_of_accepted": share_of(right[own & named]),
             }
         )
     return {
@@ -131,7 +136,7 @@ def score_test(answers: Answers, labels: Sequence[str], species: int) -> dict[st
         "top1_interval": wilson(int(right.sum()), len(label)),
         "top1_among_species": float((among == label).mean()),
         "coverage": float(named.mean()),
-        "accuracy_of_accepted": float(right[named].mean()),
+        "accuracy_of_accepted": share_of(right[named]),
         "accepted": int(named.sum()),
         "wrong_accepted": int((~right & named).sum()),
         "ece": calibration_error(probabilities, label),

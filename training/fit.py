@@ -226,20 +226,27 @@ def dense_logits(features: Floats, dense: Dense) -> Floats:
 
 def set_rear_weights(network: Network, arrays: dict[str, NDArray[Any]]) -> None:
     """Put arrays with keys `layer/index` into the trained part of `network`."""
-    for layer in network.rear._flatten_layers():
-        count = len(layer.get_weights()) if not isinstance(layer, keras.Model) else 0
-        if count:
-            layer.set_weights([arrays[f"{layer.name}/{index}"] for index in range(count)])
+    for layer in _own_layers(network.rear):
+        count = len(layer.get_weights())
+        layer.set_weights([arrays[f"{layer.name}/{index}"] for index in range(count)])
 
 
 def rear_weights(network: Network) -> dict[str, NDArray[Any]]:
     """The arrays of the trained part of `network` by key `layer/index`."""
     return {
         f"{layer.name}/{index}": array
-        for layer in network.rear._flatten_layers()
-        if not isinstance(layer, keras.Model)
+        for layer in _own_layers(network.rear)
         for index, array in enumerate(layer.get_weights())
     }
+
+
+def _own_layers(model: keras.Model) -> list[Any]:
+    """Layers with weights to learn; a normalization's constants have a name that Keras counts."""
+    return [
+        layer
+        for layer in model._flatten_layers()
+        if layer.get_weights() and not isinstance(layer, keras.Model | layers.Normalization)
+    ]
 
 
 def pretrain(

@@ -82,7 +82,7 @@ def caption(prediction: Prediction, explained: str) -> str:
     """What is written below the picture."""
     if prediction.probability is None or prediction.reason == "unclassified":
         return REASON_CODES["unclassified"]
-    sure = f"{prediction.probability:.0%}"
+    sure = f"{prediction.probability:.1%}"
     if prediction.label is not None:
         return f"{prediction.label}, probability {sure}; warm colours: what spoke for it"
     reason = REASON_CODES[str(prediction.reason)]
