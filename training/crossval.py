@@ -190,7 +190,7 @@ def _fit_runs(
         return
     network = build_network(member.backbone, member_weights(member, weights))
     inputs = Inputs(dataset, recipe, out)
-    photos, photo_views = inputs.clean, inputs.views
+    photo_views = inputs.views
     inputs.behind(network, out / f"{member.name}-front.npy")
     start = _start(network, inputs, photo_views, member, recipe, weights, out)
     for run in todo:
@@ -214,7 +214,7 @@ def _fit_runs(
             recipe=recipe.fit,
             seed=seed,
         )
-        _keep(fitted, inputs, photos, run_file(out, member.name, run), with_weights=run == FINAL)
+        _keep(fitted, inputs, run_file(out, member.name, run), with_weights=run == FINAL)
 
 
 def _start(
@@ -248,7 +248,6 @@ def _start(
 def _keep(
     fitted: FittedMember,
     inputs: Inputs,
-    photos: NDArray[np.uint8],
     path: Path,
     *,
     with_weights: bool,

@@ -182,10 +182,6 @@ class FittedMember:
     network: Network
     dense: Dense
 
-    def save(self, path: Path) -> None:
-        """Write the trained weights (the frozen front keeps the published ones) to `path`."""
-        save_arrays(path, {**rear_weights(self.network), **dense_arrays(self.dense)})
-
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays by name, whole or not at all."""
