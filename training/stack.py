@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from training.crossval import FINAL, load_run, usable
 from training.data import Dataset
 from training.fit import Floats, dense_logits, load_arrays, save_arrays
-from training.recipe import DecisionRecipe, Recipe
+from training.recipe import DecisionRecipe, Recipe, WitnessRecipe
 from trapsort.ensemble import agreement, novelty
 
 REGULARISATION = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -226,15 +226,23 @@ def undenied_by(
 
 
 def witness_limits(
-    other: Floats | None, label: NDArray[np.int64], best: NDArray[np.int64], recipe: Recipe
+    other: Floats | None,
+    label: NDArray[np.int64],
+    best: NDArray[np.int64],
+    recipe: WitnessRecipe | None,
 ) -> tuple[float, ...] | None:
-    """For each species the witness's `quantile` on photos of it that the ensemble got right."""
-    if other is None or recipe.witness is None:
+    """For each species the witness's `quantile` on photos of it that the ensemble got right.
+
+    Of a species that it never got right, on all photos of it.
+    """
+    if other is None or recipe is None:
         return None
-    return tuple(
-        float(np.quantile(other[(label == k) & (best == k), k], recipe.witness.quantile))
-        for k in range(other.shape[1])
-    )
+    limits = []
+    for k in range(other.shape[1]):
+        own = label == k
+        right = own & (best == k)
+        limits.append(float(np.quantile(other[right if right.any() else own, k], recipe.quantile)))
+    return tuple(limits)
 
 
 def outcome(
@@ -296,7 +304,7 @@ def fit_stack(dataset: Dataset, recipe: Recipe, out: Path) -> None:
     best = min(tried, key=lambda c: cross_entropy(tried[c] / scale[c], oof.label))
     kernel, bias = fit_meta(oof.members, oof.label, labels, best)
     probabilities = softmax(tried[best] / scale[best], axis=1)
-    limits = witness_limits(oof.other, oof.label, probabilities.argmax(axis=1), recipe)
+    limits = witness_limits(oof.other, oof.label, probabilities.argmax(axis=1), recipe.witness)
     rule = choose_rule(
         probabilities,
         oof,

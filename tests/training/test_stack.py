@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("sklearn", reason="the training packages are not installed")
 
 from training.evaluate import calibration_error, wilson
-from training.recipe import DecisionRecipe
+from training.recipe import DecisionRecipe, WitnessRecipe
 from training.stack import (
     OutOfFold,
     accepted_by,
@@ -19,6 +19,7 @@ from training.stack import (
     temperature,
     undenied_by,
     whiten,
+    witness_limits,
 )
 
 LABELS = 4
@@ -130,3 +131,12 @@ def test_calibration_error_by_hand() -> None:
 def test_wilson_interval() -> None:
     low, high = wilson(760, 789)  # compare Wilson 1927, or R's prop.test without correction
     assert (round(low, 4), round(high, 4)) == (0.9477, 0.9743)
+
+
+def test_the_witness_has_a_limit_for_a_species_that_was_never_named() -> None:
+    witness = WitnessRecipe(weights="none", quantile=0.5, own={})
+    other = np.array([[0.1, 0.9], [0.3, 0.9], [0.9, 0.4], [0.9, 0.8]], np.float32)
+    label, best = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 0])
+    assert witness_limits(other, label, best, witness) == pytest.approx((0.1, 0.6))
+    assert witness_limits(None, label, best, witness) is None
+    assert witness_limits(other, label, best, None) is None
