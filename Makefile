@@ -13,10 +13,21 @@ else
 BIN := bin
 endif
 
+SHARED ?= ../shared/data
+DEMO := build/recipes
+WEIGHTS := $(if $(wildcard $(SHARED)/weights),$(SHARED)/weights,none)
+
+define recipe
+$(DEV)/$(BIN)/python -m training all --small --recipe training/recipes/$(1).toml \
+    --data $(DEMO)/data/$(2) --weights $(WEIGHTS) --out $(DEMO)/$(1)
+$(DEV)/$(BIN)/python -m trapsort classify $(DEMO)/data/species11/Lion \
+    --bundle $(DEMO)/$(1)/export/$(1)-0.1.0
+endef
+
 SOURCES := $(shell find trapsort exports -type f -not -name '*.pyc' 2>/dev/null)
 PACKAGING := setup.cfg pyproject.toml
 
-.PHONY: watch card test check bench docs clean
+.PHONY: watch card test check faults bench docs train recipes clean
 .DEFAULT_GOAL := test
 
 watch: card $(FIELD)/installed
@@ -26,7 +37,7 @@ card:
 	@test -n "$(CARD)" || { echo 'name the card: make watch CARD=/path/of/the/card' >&2; exit 2; }
 
 test: check
-	$(DEV)/$(BIN)/python -m pytest
+	$(DEV)/$(BIN)/python -m pytest -n auto
 
 check: $(DEV)/installed
 	$(DEV)/$(BIN)/ruff check
@@ -37,8 +48,28 @@ check: $(DEV)/installed
 docs: $(DEV)/installed
 	$(DEV)/$(BIN)/python docs/generate.py
 
+# Kills watch 200 times, then fails every sync, rename and write in turn: about half an hour.
+faults: $(DEV)/installed
+	$(DEV)/$(BIN)/python -m tests.faults $(FAULTS)
+
 bench: $(DEV)/installed
 	$(DEV)/$(BIN)/python -m bench
+
+# The shipped bundle, whole: hours, and photographs below SHARED.
+train: $(DEV)/installed
+	$(DEV)/$(BIN)/python -m training all --recipe training/recipes/iucn11.toml --data $(SHARED)
+
+# Every published system, end to end on a few small photos, then what its bundle says of some.
+# SHARED's photos, or drawn ones where it is absent; see docs/howto/recipes.md.
+recipes: $(DEV)/installed
+	rm -rf $(DEMO)
+	$(DEV)/$(BIN)/python -m training.small_data $(DEMO)/data --photos $(SHARED)
+	$(call recipe,three-animals,three-animals)
+	$(call recipe,rare-binary,)
+	$(call recipe,iucn11-published,)
+	$(call recipe,rare-families,rare-species)
+	$(DEV)/$(BIN)/python -m trapsort classify $(DEMO)/data/species11/Lion \
+	    --bundle $(DEMO)/rare-families/export/rare-families-0.1.0 --taxon phylum=Chordata
 
 clean:
 	rm -rf $(FIELD) $(DEV) build/lib build/bdist.* dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

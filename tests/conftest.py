@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+if TYPE_CHECKING:
+    from tests.postgres import Server
+    from trapsort.store import Store
+
+# Where a server is needed, a missing one is a failure; read here, as tests see no such variable.
+NEEDS_POSTGRESQL = "TRAPSORT_NEEDS_POSTGRESQL" in os.environ
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -28,3 +36,41 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference photographs at {folder}; set TRAPSORT_SHARED to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A throw-away PostgreSQL server; skips where there is none to be found."""
+    try:
+        from tests import postgres
+    except ImportError as error:
+        _without_server(f"no driver for PostgreSQL: {error}; install trapsort[postgres]")
+    programs = postgres.programs()
+    if programs is None:
+        _without_server("no PostgreSQL server; install Debian's postgresql or put initdb into PATH")
+    with postgres.running(programs) as running:
+        yield running
+
+
+def _without_server(why: str) -> NoReturn:
+    if NEEDS_POSTGRESQL:
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty record: a test that takes it runs on a file and on a server."""
+    if request.param == "sqlite":
+        return f"sqlite:///{(tmp_path / 'sightings.sqlite3').as_posix()}"
+    server: Server = request.getfixturevalue("server")
+    return server.record()
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """A record without photos, on a file and on a server."""
+    from trapsort.store import Store
+
+    with Store.open(url, busy_seconds=5) as opened:
+        yield opened

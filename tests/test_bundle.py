@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.toy import LABELS, MEMBERS, SPECIES, manifest, write_bundle
+from tests.toy import (
+    LABELS,
+    MEMBERS,
+    SPECIES,
+    TAXONOMY,
+    graph,
+    manifest,
+    write_binary,
+    write_bundle,
+)
 from trapsort.bundle import available, load_bundle, read_bundle
 from trapsort.errors import BundleError
 from trapsort.session import open_session
@@ -20,8 +29,11 @@ def test_a_whole_bundle_is_read(tmp_path: Path) -> None:
     assert bundle.model_name == "toy-1.0.0"
     assert (bundle.labels, bundle.species, bundle.members) == (LABELS, SPECIES, MEMBERS)
     assert bundle.taxa["Lion"] == ("Panthera leo",)
+    assert bundle.decision.centroids is not None
     assert bundle.decision.centroids.shape == (3, 3)
     assert len(bundle.digest) == 64
+    assert (bundle.size, bundle.taxonomy) == ((224, 224), {})
+    assert (bundle.profile, bundle.temperature, bundle.masked) == ("", 1.0, frozenset())
 
 
 def test_the_default_bundle_is_found_by_name_and_version() -> None:
@@ -68,6 +80,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({"graph": "other.onnx"}, "its graph is not among its files"),
         ({"files": {"../x": {"sha256": "0"}, "ensemble.onnx": {"sha256": "0"}}}, "leads out"),
         ({"taxa": None}, "is not complete"),
+        ({"input": {"width": 224}}, "is not complete: KeyError.'height'"),
+        ({"input": {"width": 224.0, "height": 224}}, "input is not 32 to 2048 pixels wide and"),
+        ({"input": {"width": 224, "height": 4000}}, "input is not 32 to 2048 pixels wide and"),
+        ({"taxonomy": {"Okapi": {"phylum": "Chordata"}}}, "taxonomy names what is no label"),
+        ({"taxonomy": {"Lion": "Chordata"}}, "is not complete: AttributeError"),
         ({"decision": {}}, "is not complete: KeyError"),
     ],
 )
@@ -84,6 +101,10 @@ def test_what_does_not_add_up_is_refused(
         ({"min_probability": 1.5}, "min_probability is not in"),
         ({"min_agreement": 4}, "min_agreement is more"),
         ({"max_other": [0.5]}, "max_other is not one limit a species"),
+        ({"max_other": [0.5, 0.5, 1.1]}, "max_other is not in 0..1"),
+        ({"max_distance": -1}, "max_distance is not a positive number"),
+        ({"max_distance": None}, "max_distance and centroids are not both there or both null"),
+        ({"centroids": None}, "max_distance and centroids are not both there or both null"),
         ({"centroids": [[0.0]]}, "centroids are not one row a species"),
     ],
 )
@@ -130,3 +151,48 @@ def test_a_session_answers_every_photo_alike_alone_and_in_a_batch(tmp_path: Path
         np.testing.assert_allclose(alone.probabilities[0], together.probabilities[place], rtol=1e-4)
     assert session.provider == "CPUExecutionProvider"
     assert session.maps(photos).shape == (5, 3, 6, 7, 7)
+
+
+def test_a_graph_may_take_photos_of_another_size(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "toy", graph((500, 375)), input={"width": 500, "height": 375})
+    bundle = load_bundle(folder)
+    session = open_session(bundle)
+    assert bundle.size == (500, 375)
+    assert session.run(np.zeros((1, 375, 500, 3), np.uint8)).probabilities.shape == (1, 6)
+
+
+def test_a_graph_of_another_size_than_the_bundle_says_is_refused(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "toy", graph((375, 500)), input={"width": 500, "height": 375})
+    with pytest.raises(BundleError) as caught:
+        open_session(load_bundle(folder))
+    assert caught.value.message == (
+        f"{folder / 'ensemble.onnx'} takes image: tensor(uint8) ['N', 500, 375, 3], "
+        "but bundle.json means image: tensor(uint8) ['N', 375, 500, 3]."
+    )
+
+
+def test_without_novelty_and_witness_the_graph_needs_no_such_outputs(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "toy", graph(novelty=False))
+    rule = {"max_distance": None, "centroids": None, "max_other": None}
+    bare = {**manifest(folder)["decision"], **rule}
+    write_bundle(folder, graph(novelty=False), decision=bare)
+    bundle = load_bundle(folder)
+    scores = open_session(bundle).run(np.zeros((3, 224, 224, 3), np.uint8))
+    assert (scores.features.shape, scores.other) == ((3, 0), None)
+    assert (bundle.decision.max_distance, bundle.decision.centroids) == (None, None)
+    # the same graph in a bundle with a test of novelty lacks an output
+    write_bundle(folder, graph(novelty=False))
+    with pytest.raises(BundleError, match=r"cannot be run: .*features"):
+        open_session(load_bundle(folder))
+
+
+def test_two_labels_without_taxa_are_a_bundle(tmp_path: Path) -> None:
+    bundle = load_bundle(write_binary(tmp_path / "binary"))
+    scores = open_session(bundle).run(np.zeros((2, 224, 224, 3), np.uint8))
+    assert bundle.taxa == {}
+    np.testing.assert_allclose(scores.probabilities, [[1, 0]] * 2, atol=1e-3)
+
+
+def test_a_taxonomy_is_read(tmp_path: Path) -> None:
+    bundle = load_bundle(write_bundle(tmp_path / "toy", taxonomy=TAXONOMY))
+    assert bundle.taxonomy == TAXONOMY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from tests.toy import LABELS, MEMBERS, manifest, write_bundle
 from trapsort.bundle import Bundle, load_bundle
-from trapsort.ensemble import REASON_CODES, Prediction, agreement, decide, novelty
+from trapsort.ensemble import REASON_CODES, Prediction, agreement, among, decide, novelty
 from trapsort.session import Scores
 
 
@@ -121,3 +122,59 @@ def test_agreement_counts_members_that_put_the_label_first() -> None:
     members = np.array([[[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]], np.float32)
     assert agreement(members, np.array([0])).tolist() == [2]
     assert agreement(members, np.array([1])).tolist() == [1]
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
+def test_a_temperature_and_a_mask_are_those_of_the_logits() -> None:
+    logits = np.random.default_rng(3).normal(0, 3, (20, 5))
+    possible = np.array([True, False, True, True, False])
+    masked = np.where(possible, logits / 1.7, -np.inf)
+    found = among(softmax(logits).astype(np.float32), possible, 1.7)
+    np.testing.assert_allclose(found, softmax(masked), atol=1e-6)
+    assert (found[:, ~possible] == 0).all()
+
+
+def test_nothing_changes_without_a_temperature_and_a_mask() -> None:
+    rows = np.array([[0.25, 0.75]], np.float32)
+    assert among(rows, np.array([True, True])) is rows
+
+
+def test_what_is_possible_but_had_no_probability_is_equally_probable() -> None:
+    rows = np.array([[1, 0, 0], [np.nan, np.nan, np.nan]], np.float32)
+    found = among(rows, np.array([False, True, True]))
+    np.testing.assert_array_equal(found, [[0, 0.5, 0.5], [np.nan] * 3])
+
+
+def test_a_masked_species_is_never_named_nor_voted_for(bundle: Bundle) -> None:
+    """Lion leads and two of three members vote for it; without cats all say Panda."""
+    chosen = replace(bundle, masked=frozenset({"Lion", "Rhino"}))
+    rows = np.array([[0.9, 0.08, 0, 0.02, 0, 0]], np.float32)
+    member = np.array([[0.8, 0.15, 0.03, 0.02, 0, 0]], np.float32)
+    scores = Scores(rows, np.stack([member, member, rows], axis=1), np.eye(3, dtype=np.float32)[:1])
+    (as_it_is,) = decide(scores, bundle)
+    (within,) = decide(scores, chosen)
+    assert (as_it_is.label, within.label) == ("Lion", "Panda")
+    assert within.probability == pytest.approx(0.08 / 0.1)
+    assert [label for _, label, _ in within.members] == ["Panda"] * 3
+    assert dict(within.top)["Lion"] == 0
+
+
+def test_a_temperature_changes_how_sure_but_not_of_what(bundle: Bundle) -> None:
+    cooler = replace(bundle, temperature=2.0)
+    sure = decided(bundle, "Lion", 0.7)
+    less = decided(cooler, "Lion", 0.7)
+    # sqrt(0.7) among sqrt(0.7) and five times sqrt(0.06)
+    assert less.probability == pytest.approx(0.7**0.5 / (0.7**0.5 + 5 * 0.06**0.5), abs=1e-6)
+    assert (sure.label, less.label, less.reason) == ("Lion", None, "low_confidence")
+    assert less.members == sure.members
+
+
+def test_without_centroids_nothing_is_novel(bundle: Bundle) -> None:
+    known = replace(bundle.decision, centroids=None, max_distance=None)
+    far = (99.0, 0.0, 0.0)
+    assert decided(bundle, "Lion", features=far).reason == "novel"
+    assert decided(replace(bundle, decision=known), "Lion", features=far).label == "Lion"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.toy import write_bundle
+from tests.toy import graph, write_binary, write_bundle
 from trapsort.bundle import load_bundle
 from trapsort.ensemble import Classifier, Prediction
 from trapsort.errors import PhotoError
@@ -61,3 +62,17 @@ def test_captions() -> None:
 def test_a_photo_that_cannot_be_read_says_why(classifier: Classifier) -> None:
     with pytest.raises(PhotoError, match="truncated"):
         explain(jpeg((1, 2, 3), (900, 900))[:700], classifier)
+
+
+def test_a_graph_of_another_size_is_explained(tmp_path: Path) -> None:
+    size = {"width": 320, "height": 96}
+    bundle = load_bundle(write_bundle(tmp_path / "toy", graph((320, 96)), input=size))
+    found = explain(jpeg((10, 10, 220)), Classifier(bundle, open_session(bundle)))
+    assert (found.explained, found.picture.width, found.heat.shape) == ("Rhino", 400, (7, 7))
+
+
+def test_a_bundle_of_two_labels_is_explained(tmp_path: Path) -> None:
+    bundle = load_bundle(write_binary(tmp_path / "binary"))
+    found = explain(jpeg((220, 10, 10)), Classifier(bundle, open_session(bundle)))
+    assert (found.explained, found.prediction.label) == ("endangered", "endangered")
+    assert found.heat.shape == (1, 1)

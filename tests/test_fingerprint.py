@@ -100,13 +100,59 @@ def test_what_took_a_files_place_is_not_followed_and_never_blocks(tmp_path: Path
     photo.path.unlink()
     photo.path.symlink_to("b")
     (tmp_path / "b").write_bytes(b"content")
-    assert reason_of(photo) == ("link", "a symbolic link took the file's place")
+    detail = "a link took the place of the file or of a folder that it lies in"
+    assert reason_of(photo) == ("link", detail)
     photo.path.unlink()
     os.mkfifo(photo.path)
     assert reason_of(photo) == ("special_file", "something else took the file's place")
     photo.path.unlink()
     photo.path.mkdir()
     assert reason_of(photo) == ("unreadable", "Is a directory")
+
+
+@posix
+def test_no_link_leads_out_of_a_card_not_even_one_that_took_a_folders_place(
+    tmp_path: Path,
+) -> None:
+    inside, outside = tmp_path / "card/DCIM/100", tmp_path / "outside/100"
+    for folder in (inside, outside):
+        folder.mkdir(parents=True)
+        (folder / "1.jpg").write_bytes(b"content")
+        os.utime(folder / "1.jpg", ns=(1, 1))
+    (photo,) = scan(tmp_path / "card")
+    assert isinstance(photo, Photo)
+    (tmp_path / "card/DCIM").rename(tmp_path / "aside")
+    (tmp_path / "card/DCIM").symlink_to(tmp_path / "outside")
+    assert photo.path.read_bytes() == b"content"  # the same size and time: only the way differs
+    assert reason_of(photo)[0] == "link"
+    (tmp_path / "link to card").symlink_to(tmp_path / "aside")
+    (linked,) = scan(tmp_path / "link to card")  # a card that is named through a link is read
+    assert isinstance(linked, Photo)
+    assert read_content(linked).data == b"content"
+
+
+@posix
+def test_the_time_of_reading_is_not_written(tmp_path: Path) -> None:
+    photo = photo_of(tmp_path / "a")
+    os.utime(photo.path, ns=(1, photo.mtime_ns))  # "relatime" would write a newer one
+    read_content(photo)
+    assert photo.path.stat().st_atime_ns == 1
+
+
+@posix
+def test_descriptors_are_closed_whatever_happens(tmp_path: Path) -> None:
+    opened = Path("/proc/self/fd")
+    if not opened.is_dir():
+        pytest.skip("needs /proc to count open files")
+    photo = photo_of(tmp_path / "a")
+    before = len(list(opened.iterdir()))
+    read_content(photo)
+    photo.path.unlink()
+    reason_of(photo)
+    photo.path.mkdir()
+    reason_of(photo)
+    list(scan(tmp_path))
+    assert len(list(opened.iterdir())) == before
 
 
 def test_hash_of_a_drawn_picture_is_golden() -> None:

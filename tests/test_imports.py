@@ -17,8 +17,9 @@ PACKAGE = ROOT / "trapsort"
 
 # A room imports only rooms before it.
 FLOW = """
-    errors settings scan fingerprint exif decode bundle session ensemble explain redlist store
-    survey pipeline watch daemon reports interchange web cli
+    errors settings mounts scan fingerprint exif decode bundle session ensemble profile explain
+    labelled measures evaluate thresholds redlist store survey pipeline audit archive cards changes
+    watch lock daemon doctor reports interchange web cli
 """
 ORDER = FLOW.split()
 # `demo` stands beside the flow: it draws photos and may know nothing of what becomes of them.
@@ -30,9 +31,10 @@ HOMES = {
     "fastapi": {"web"},
     "imagehash": {"fingerprint"},
     "onnxruntime": {"session"},
+    "pillow_heif": {"decode"},
     "rich": {"cli"},
     "sqlalchemy": {"store"},
-    "watchdog": {"watch"},
+    "watchdog": {"changes"},
 }
 NEVER = {"tensorflow", "keras", "sklearn", "tf2onnx", "torch", "pickle", "training"}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from PIL import Image
 from tests.toy import write_bundle
 from trapsort import pipeline
 from trapsort.bundle import load_bundle
+from trapsort.decode import HEAVY, Frame
 from trapsort.demo import draw_card
 from trapsort.ensemble import Classifier, Prediction
-from trapsort.errors import InputError, PhotoError
+from trapsort.errors import DatabaseError, InputError, PhotoError
 from trapsort.fingerprint import Content, read_content
-from trapsort.pipeline import Answer, Progress, classify_folder, ingest
+from trapsort.pipeline import NO_ANSWER, Answer, Progress, classify_folder, ingest
 from trapsort.scan import Photo, Problem, card_of, scan
 from trapsort.session import open_session
 from trapsort.store import Account, SightingQuery, Store
@@ -36,12 +38,6 @@ COLOURS = {
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     bundle = load_bundle(write_bundle(tmp_path_factory.mktemp("bundle") / "toy"))
     return Classifier(bundle, open_session(bundle))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'record.sqlite3'}") as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -306,6 +302,185 @@ def test_a_photo_without_an_answer_is_a_photo_and_a_problem_and_tried_again(
     ingest(card, store=store, classifier=classifier)
     assert labels(store)["lion.jpg"] == ("Lion", None)
     assert {p.reason for p in store.problems()} == {"not_an_image", "truncated"}
+
+
+class Fails:
+    """Raises what it is given for the photo that it is given, as often as it is told."""
+
+    def __init__(self, error: Exception, times: int, name: bytes = b"lion.jpg") -> None:
+        self.error, self.times, self.name = error, times, name
+        self.tried: list[bytes] = []
+
+    def __call__(self, photo: Photo) -> Content:
+        self.tried.append(photo.relative)
+        if photo.relative.endswith(self.name) and self.tried.count(photo.relative) <= self.times:
+            raise self.error
+        return read_content(photo)
+
+
+FAILURES = [
+    (MemoryError(), "no_memory", "memory ran out while the photo was examined"),
+    (RuntimeError("a\nbug"), "failed", "RuntimeError: a bug"),
+    (PhotoError("no_memory", "no memory"), "no_memory", "no memory"),
+]
+
+
+@pytest.mark.parametrize(("error", "reason", "detail"), FAILURES)
+def test_a_photo_that_a_worker_fails_on_is_tried_once_more_and_then_a_problem(
+    card: Path,
+    store: Store,
+    classifier: Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    reason: str,
+    detail: str,
+) -> None:
+    always = Fails(error, times=99)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "read_content", always)
+        account = ingest(card, store=store, classifier=classifier)
+    assert account == Account(files=7, recorded=4, seen_before=0, problems=3)  # its copy is whole
+    assert [(p.path, p.detail) for p in store.problems() if p.reason == reason] == [
+        ("DCIM/lion.jpg", detail)
+    ]
+    assert always.tried.count(b"DCIM/lion.jpg") == 2
+    assert all(always.tried.count(name) == 1 for name in {*always.tried} - {b"DCIM/lion.jpg"})
+    assert [p.name for p in account.again] == ["DCIM/lion.jpg"] * (reason == "no_memory")
+    assert ingest(card, store=store, classifier=classifier) == Account(7, 0, 5, 2)
+
+
+@pytest.mark.parametrize(("error", "reason", "detail"), FAILURES)
+def test_a_photo_that_fails_once_is_recorded(
+    card: Path,
+    store: Store,
+    classifier: Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    reason: str,
+    detail: str,
+) -> None:
+    monkeypatch.setattr(pipeline, "read_content", Fails(error, times=1))
+    assert ingest(card, store=store, classifier=classifier) == Account(7, 4, 1, 2)
+    assert labels(store)["lion.jpg"] == ("Lion", None)
+
+
+@pytest.mark.parametrize("place", ["decode", "read_exif", "perceptual_hash"])
+def test_a_failure_anywhere_costs_one_photo(
+    card: Path,
+    store: Store,
+    classifier: Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    times = 0
+
+    def fail(*_: object) -> None:
+        nonlocal times
+        times += 1
+        raise ZeroDivisionError("in the middle")
+
+    monkeypatch.setattr(pipeline, place, fail)
+    assert ingest(card, store=store, classifier=classifier, workers=1) == Account(7, 0, 0, 7)
+    failed = [p for p in store.problems() if p.reason == "failed"]
+    assert {p.detail for p in failed} == {"ZeroDivisionError: in the middle"}
+    # `decode` meets notes.txt and cut.jpg, too.
+    assert times == 2 * len(failed) == 2 * (7 if place == "decode" else 5)
+
+
+def test_a_database_that_fails_ends_the_ingest_and_is_no_photos_fault(
+    card: Path, store: Store, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object) -> None:
+        raise DatabaseError("the database is locked", "close the other program")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "known", locked)
+        with pytest.raises(DatabaseError, match="the database is locked"):
+            ingest(card, store=store, classifier=classifier)
+    assert not list(store.problems())
+    assert ingest(card, store=store, classifier=classifier) == Account(7, 4, 1, 2)
+
+
+@pytest.mark.parametrize("failure", [MemoryError("no room"), None])
+@pytest.mark.parametrize("lasting", [True, False])
+@pytest.mark.parametrize("provider", ["CPUExecutionProvider", "CUDAExecutionProvider"])
+def test_a_photo_that_spoils_its_batch_is_classified_alone(
+    card: Path,
+    store: Store,
+    classifier: Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception | None,
+    lasting: bool,
+    provider: str,
+) -> None:
+    """Red spoils: by an exception, which costs the whole batch, or by an answer that is none."""
+    whole, batches = Classifier.classify, []
+    on_a_cpu = provider.startswith("CPU")
+
+    def classify(self: Classifier, frames: Sequence[Frame]) -> list[Prediction]:
+        batches.append(len(frames))
+        red = [frame.pixels[0, 0, 0] > 200 for frame in frames]
+        if not any(red) or (batches.count(1) > on_a_cpu and not lasting):
+            return whole(self, frames)
+        if failure is not None:
+            raise failure
+        answers = zip(red, whole(self, frames), strict=True)
+        return [NO_ANSWER if is_red else said for is_red, said in answers]
+
+    monkeypatch.setattr(Classifier, "classify", classify)
+    monkeypatch.setattr(classifier.session, "provider", provider)
+    (card / "DCIM" / "zebra.jpg").unlink()
+    account = ingest(card, store=store, classifier=classifier)
+    assert account == Account(6, 4, 0, 2)
+    assert batches == ([1] * 5 if on_a_cpu else [4, 1, 1, 1, 1] if failure else [4, 1])
+    lion = (None, "unclassified") if lasting else ("Lion", None)
+    assert labels(store) == {
+        "lion.jpg": lion,
+        "night.jpg": (None, "blank"),
+        "panda.jpg": ("Panda", None),
+        "rhino.jpg": ("Rhino", None),
+    }
+    said = "MemoryError: no room" if failure else "the network gave no finite answer"
+    assert [(p.path, p.detail) for p in store.problems() if p.reason == "unclassified"] == (
+        [("DCIM/lion.jpg", said)] * lasting
+    )
+    answers = {Path(a.path).name: a for a in classify_folder(card, classifier)}
+    prediction = answers["lion.jpg"].prediction
+    assert prediction is not None
+    assert (prediction.label, prediction.reason) == lion
+
+
+def test_large_files_are_in_memory_one_at_a_time(
+    card: Path, store: Store, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+
+    def read(photo: Photo) -> Content:
+        with ThreadPoolExecutor(1) as other:  # a lock of this thread is free to this thread
+            free = other.submit(HEAVY.acquire, blocking=False).result()
+            if free:
+                other.submit(HEAVY.release).result()
+        held.append((photo.size > pipeline.LARGE_FILE, not free))
+        return read_content(photo)
+
+    monkeypatch.setattr(pipeline, "read_content", read)
+    monkeypatch.setattr(pipeline, "LARGE_FILE", (card / "DCIM" / "cut.jpg").stat().st_size)
+    ingest(card, store=store, classifier=classifier, workers=1)
+    assert set(held) == {(True, True), (False, False)}
+
+
+def test_a_heic_is_a_photo_with_its_time(
+    store: Store, classifier: Classifier, tmp_path: Path
+) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    image = Image.new("RGB", (640, 480), COLOURS["lion"])
+    exif = Image.Exif()
+    exif[0x0132] = "2024:05:06 07:08:09"
+    image.info["exif"] = exif.tobytes()
+    pillow_heif.from_pillow(image).save(tmp_path / "lion.heic")
+    assert ingest(tmp_path / "lion.heic", store=store, classifier=classifier) == Account(1, 1, 0, 0)
+    (lion,) = store.sightings()
+    assert (lion.label, lion.camera_time) == ("Lion", "2024-05-06T07:08:09")
 
 
 def test_two_cards_in_one_reader_are_two_cards(

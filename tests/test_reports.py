@@ -34,11 +34,6 @@ RHINO = red_list("iucn").scientific_name("Rhino")  # five taxa, in the list's or
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{(tmp_path / 'sightings.sqlite3').as_posix()}"
-
-
-@pytest.fixture
 def store(url: str, tmp_path: Path) -> Iterator[Store]:
     """Five photos of a card at two stations' worth of names, and two problems."""
     card = tmp_path / "card"

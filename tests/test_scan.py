@@ -108,6 +108,29 @@ def test_links_and_special_files_are_listed_and_not_followed(tmp_path: Path) -> 
 
 
 @posix
+def test_a_folder_whose_place_a_link_took_is_not_listed(tmp_path: Path) -> None:
+    card = tmp_path / "card"
+    put(card, "a", "b/1")
+    put(tmp_path, "outside/1")
+    items = scan(card)
+    assert next(items).relative == b"a"
+    (card / "b").rename(tmp_path / "aside")
+    (card / "b").symlink_to(tmp_path / "outside")
+    detail = "a link or a file took the folder's place"
+    assert list(items) == [Problem(card, b"b", "link", detail)]
+
+
+@posix
+@pytest.mark.parametrize("stepwise", [True, False])
+def test_names_are_the_same_where_the_system_cannot_go_step_by_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stepwise: bool
+) -> None:
+    put(tmp_path, "a/b/1", "a/\udcff", ".hidden", "c")
+    monkeypatch.setattr(room, "_STEPWISE", stepwise)
+    assert found(tmp_path) == [b"a/b/1", b"a/\xff", b"c"]
+
+
+@posix
 @pytest.mark.skipif(os.name != "nt" and os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_that_may_not_be_read_is_one_problem(tmp_path: Path) -> None:
     put(tmp_path, "a/1", "b/1")
@@ -124,19 +147,19 @@ def test_a_failing_card_gives_problems_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path, "a/1", "b/1", "c")
-    scandir, lstat = os.scandir, os.lstat
+    listing, lstat = room._listing, os.lstat
 
-    def broken_scandir(path: bytes) -> object:
-        if path.endswith(b"a/"):
+    def broken_listing(card: Path, relative: bytes) -> list[bytes]:
+        if relative == b"a/":
             raise OSError(5, "Input/output error")
-        return scandir(path)
+        return listing(card, relative)
 
     def broken_lstat(path: bytes) -> os.stat_result:
         if path.endswith(b"c"):
             raise OSError(5, "Input/output error")
         return lstat(path)
 
-    monkeypatch.setattr("trapsort.scan.os.scandir", broken_scandir)
+    monkeypatch.setattr(room, "_listing", broken_listing)
     monkeypatch.setattr("trapsort.scan.os.lstat", broken_lstat)
     items = list(scan(tmp_path))
     monkeypatch.undo()
@@ -275,6 +298,6 @@ def test_every_name_is_found_once_and_in_byte_order(
 def test_every_reason_says_what_to_do() -> None:
     assert " ".join(REASONS) == (
         "empty not_an_image unsupported truncated too_large unreadable changed link special_file"
-        " decode_failed unclassified"
+        " decode_failed no_memory failed unclassified"
     )
     assert all(text.endswith(".") and text.isprintable() for text in REASONS.values())

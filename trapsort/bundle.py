@@ -16,10 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trapsort.decode import SIDE
 from trapsort.errors import BundleError
 
 SCHEMA = 1
 DEFAULT = "iucn11"
+SIDES = range(32, 2049)
+"""Pixels that a graph's input may be wide or high."""
+
 REASON_OF_REJECTION = ("blank", "vehicle", "other_animal")
 """Labels that are no species: a photo that gets one is reported as unknown with it as reason."""
 
@@ -30,25 +34,30 @@ class Decision:
 
     min_probability: smallest calibrated probability, 0..1; min_agreement: how many members must
     put the species first; max_distance: largest distance to the nearest centroid, in units of the
-    bundle's whitened features; centroids: float32 (species, dimensions); max_other: float32
-    (species,), largest share of other animals that the bundle's witness may see, 0..1, or None
-    where the bundle has no witness.
+    bundle's whitened features, and centroids: float32 (species, dimensions), both None where the
+    bundle has no test of novelty; max_other: float32 (species,), the most that the bundle's witness
+    may say against each, 0..1, or None where the bundle has no witness.
     """
 
     min_probability: float
     min_agreement: int
-    max_distance: float
-    centroids: NDArray[np.float32]
+    max_distance: float | None
+    centroids: NDArray[np.float32] | None
     max_other: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified bundle.
+    """A verified bundle, as it is or as a site profile and a taxon change it.
 
     digest: sha256 of `bundle.json` in hex, which holds the digests of all other files; labels: in
     the order of the graph's outputs; species: those of them that may be reported; taxa: the
-    scientific names behind each species; members: names in the order of the graph's outputs.
+    scientific names behind each species; members: names in the order of the graph's outputs; size:
+    width and height of the graph's input, pixels; taxonomy: label -> rank -> name.
+
+    Room `profile` sets the rest. profile: what changes the bundle, '' for nothing (with it, digest
+    is that of both together); temperature: what the logits are divided by; masked: labels that are
+    taken for impossible.
     """
 
     path: Path
@@ -63,6 +72,11 @@ class Bundle:
     decision: Decision
     graph: str
     files: dict[str, str]
+    size: tuple[int, int]
+    taxonomy: dict[str, dict[str, str]]
+    profile: str = ""
+    temperature: float = 1.0
+    masked: frozenset[str] = frozenset()
 
     @property
     def model_name(self) -> str:
@@ -173,6 +187,8 @@ def read_bundle(folder: Path) -> Bundle:
 
 def _build(folder: Path, digest: str, table: dict[str, Any]) -> Bundle:
     decision = table["decision"]
+    distance = decision["max_distance"]
+    size = table.get("input", {"width": SIDE, "height": SIDE})
     return Bundle(
         path=folder,
         name=str(table["name"]),
@@ -186,21 +202,26 @@ def _build(folder: Path, digest: str, table: dict[str, Any]) -> Bundle:
         decision=Decision(
             min_probability=float(decision["min_probability"]),
             min_agreement=int(decision["min_agreement"]),
-            max_distance=float(decision["max_distance"]),
-            centroids=np.array(decision["centroids"], np.float32),
+            max_distance=None if distance is None else float(distance),
+            centroids=_floats(decision["centroids"]),
             max_other=_floats(decision.get("max_other")),
         ),
         graph=str(table["graph"]),
         files={name: str(entry["sha256"]) for name, entry in table["files"].items()},
+        size=(size["width"], size["height"]),
+        taxonomy={
+            label: {str(rank): str(name) for rank, name in ranks.items()}
+            for label, ranks in table.get("taxonomy", {}).items()
+        },
     )
 
 
-def _floats(values: list[float] | None) -> NDArray[np.float32] | None:
+def _floats(values: list[Any] | None) -> NDArray[np.float32] | None:
     return None if values is None else np.array(values, np.float32)
 
 
 def _check(bundle: Bundle, path: Path) -> None:
-    decision = bundle.decision
+    decision, centroids = bundle.decision, bundle.decision.centroids
     faults = {
         "labels are not unique": len(set(bundle.labels)) != len(bundle.labels),
         "species are not all labels": not set(bundle.species) <= set(bundle.labels),
@@ -215,10 +236,21 @@ def _check(bundle: Bundle, path: Path) -> None:
         "min_agreement is more than there are members": not (
             0 <= decision.min_agreement <= len(bundle.members)
         ),
-        "centroids are not one row a species": decision.centroids.ndim != 2
-        or len(decision.centroids) != len(bundle.species),
+        "max_distance and centroids are not both there or both null": (
+            (decision.max_distance is None) != (centroids is None)
+        ),
+        "max_distance is not a positive number": decision.max_distance is not None
+        and not 0 < decision.max_distance < np.inf,
+        "centroids are not one row a species": centroids is not None
+        and (centroids.ndim != 2 or len(centroids) != len(bundle.species)),
         "max_other is not one limit a species": decision.max_other is not None
         and decision.max_other.shape != (len(bundle.species),),
+        "max_other is not in 0..1": decision.max_other is not None
+        and not ((decision.max_other >= 0) & (decision.max_other <= 1)).all(),
+        f"input is not {SIDES.start} to {SIDES.stop - 1} pixels wide and high": not all(
+            isinstance(side, int) and side in SIDES for side in bundle.size
+        ),
+        "taxonomy names what is no label": not set(bundle.taxonomy) <= set(bundle.labels),
     }
     for fault, found in faults.items():
         if found:

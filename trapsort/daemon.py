@@ -1,29 +1,25 @@
-"""The long-running program around `watch` and `ingest`: one lock, two signals, one loop."""
+"""The long-running program around `watch` and `ingest`: two signals, one loop."""
 
 from __future__ import annotations
 
 import _thread
 import hashlib
-import json
 import logging
-import os
 import signal
-import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from datetime import time as day_time
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from trapsort.errors import BusyError, DatabaseError, InputError
+from trapsort.cards import find_cards
+from trapsort.errors import DatabaseError, InputError
 from trapsort.scan import Photo, Problem
-from trapsort.settings import sqlite_file
 from trapsort.watch import QUIET_SECONDS, RESCAN_SECONDS, watch
 
 if TYPE_CHECKING:
@@ -35,107 +31,13 @@ Ingest = Callable[[Path, Skip], "Account"]
 LOOKS = 5
 """With `once`: how often a file that is still being written is waited for."""
 
+DAMAGED = ("malformed", "not a database")
+"""SQLite's words for a file that no waiting mends."""
+
 MOST_DAYS = 366
 """Nightly reports that are made up for at most: a clock that is set at last may jump by decades."""
 
 _log = logging.getLogger(__name__)
-
-
-# One daemon a database -------------------------------------------------------------------------
-
-
-def lock_path(database: str | Path) -> Path | None:
-    """Return the file that a daemon on `database` (path or URL) locks; None for one in memory.
-
-    Beside an SQLite file; for a server in the user's data folder, named by a digest of the URL.
-    """
-    text = str(database)
-    scheme, separator, _ = text.partition("://")
-    if separator and scheme.partition("+")[0] != "sqlite":
-        from platformdirs import user_data_path
-
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return user_data_path("trapsort", appauthor=False) / f"{digest}.daemon.lock"
-    file = sqlite_file(text) if separator else Path(text)
-    # Resolved, so that a link to the database does not pass for another database.
-    return None if file is None else Path(f"{file.resolve()}.daemon.lock")
-
-
-class Lock:
-    """Held while a daemon works on a database; a second one raises `BusyError` naming the first.
-
-    The operating system holds the lock, so a killed daemon leaves none behind. It is on a file of
-    its own: opening and closing the database file here would drop SQLite's locks on it.
-    """
-
-    def __init__(self, database: str | Path) -> None:
-        self.path = lock_path(database)
-        self._descriptor: int | None = None
-
-    def __enter__(self) -> Self:
-        if self.path is None:
-            return self
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-            if not _lock_now(self._descriptor):
-                raise _busy(os.read(self._descriptor, 4096))
-            holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": _utc_now()}
-            os.ftruncate(self._descriptor, 0)
-            os.write(self._descriptor, json.dumps(holder).encode())
-        except OSError as error:
-            self._release()
-            raise DatabaseError(
-                f"cannot lock {self.path}: {error.strerror}",
-                "Choose a database in a folder that you may write to, with --db.",
-            ) from error
-        except BusyError:
-            self._release()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
-            self._release()
-
-    def _release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)  # the lock goes with it
-            self._descriptor = None
-
-
-def _lock_now(descriptor: int) -> bool:
-    """Lock an open file for this process alone, without waiting; False if another has it."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # far from the text, which others read
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            os.lseek(descriptor, 0, os.SEEK_SET)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # the second on Windows
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        return False
-    return True
-
-
-def _busy(holder: bytes) -> BusyError:
-    try:
-        first = json.loads(holder)
-        who = f"process {first['pid']} on {first['host']} since {first['since']}"
-        hint = f"Stop it first (process {first['pid']}), or choose another database with --db."
-    except (ValueError, KeyError, TypeError):  # it has locked the file but not yet written
-        who, hint = "another process", "Stop it first, or choose another database with --db."
-    return BusyError(f"this database is being watched already: {who}", hint)
-
-
-def _utc_now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # Signals ---------------------------------------------------------------------------------------
@@ -169,11 +71,11 @@ def stop_on_signals(stop: threading.Event) -> Iterator[None]:
 
 
 class Settled:
-    """Chooses the files of one root that are ready and were not taken before by this process.
+    """Chooses the files of one root that stand still and were not taken before by this process.
 
-    A pass is `begin`, `take` for each file, then `keep` once all that was taken is recorded; a
-    pass that fails is forgotten by the next `begin`, so that its files are taken again.
-    A taken file costs 16 bytes and Python's overhead: a digest of its path, size and time.
+    A pass is `begin`, `take` for each file, then `keep` once all that was taken is recorded. A file
+    of a pass that fails is taken again by the next one. Nothing is remembered of what a kept pass
+    did not meet. A file costs 16 bytes and Python's overhead: a digest of its path, size and time.
     """
 
     def __init__(
@@ -181,84 +83,69 @@ class Settled:
         quiet_seconds: float = QUIET_SECONDS,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        self.waiting = 0  # files of this pass that were not ready
         self._quiet_seconds = quiet_seconds
         self._clock = clock
-        self._wall_clock = wall_clock
         self._kept: set[bytes] = set()
-        self._taken: set[bytes] = set()
-        self._earlier: dict[bytes, tuple[int, int, float]] = {}  # size, mtime_ns, seen since
-        self._waiting: dict[bytes, tuple[int, int, float]] = {}
-        self._problems: set[bytes] = set()  # of the last pass that was kept
-        self._met: set[bytes] = set()
+        self._met: set[bytes] = set()  # of those, in this pass
+        self._taken: set[bytes] = set()  # in this pass
+        self._earlier: dict[bytes, float] = {}  # since when a file that is not kept stands still
+        self._seen: dict[bytes, float] = {}  # the same, in this pass
         self._patient = True
-
-    @property
-    def waiting(self) -> bool:
-        """Whether the last pass met files that were not ready."""
-        return bool(self._waiting)
 
     def begin(self, *, patient: bool = True) -> None:
         """Start a pass over the root; an impatient one takes files that are not ready, too."""
         self._patient = patient
-        self._earlier, self._waiting = self._waiting, {}
-        self._taken, self._met = set(), set()
+        self._earlier |= self._seen  # of a pass that failed
+        self._met, self._taken, self._seen = set(), set(), {}
+        self.waiting = 0
 
     def keep(self) -> None:
         """Remember what the pass took: it is in the database."""
-        self._kept |= self._taken
-        self._taken, self._problems = set(), self._met
+        self._kept = self._met | self._taken
+        self._earlier = {key: at for key, at in self._seen.items() if key not in self._taken}
+        self._met, self._taken, self._seen = set(), set(), {}
 
     def forget_one(self, photo: Photo) -> None:
         """Take this file of the pass again in the next one: it could not be read."""
-        self._taken.discard(_photo_digest(photo))
+        self._taken.discard(_digest(photo))
 
     def forget(self) -> None:
         """Remember nothing: the root may now be another card with the same names."""
-        for memory in (self._kept, self._taken, self._problems, self._earlier, self._waiting):
+        for memory in (self._kept, self._met, self._taken, self._earlier, self._seen):
             memory.clear()
 
     def take(self, item: Photo | Problem) -> bool:
         """Whether this pass should take the file: True as often as asked in one pass.
 
-        False for a file that an earlier pass took and that did not change since, and for one
-        that changed within `quiet_seconds`: at first sight its modification time tells, after
-        that whether size and time stood still between two looks.
+        False for one that an earlier pass took as it is now, and until two looks that are at least
+        `quiet_seconds` apart found it with the same size and time. Its age tells nothing: a copy
+        may bear the old time before it is whole, and clocks disagree.
         """
-        if isinstance(item, Problem):
-            # Only those of the last pass are old news: one that was over may come back.
-            key = _digest(b"problem", item.relative, item.reason, item.detail)
+        key = _digest(item)
+        if key in self._kept:
             self._met.add(key)
-            return key not in self._problems
-        key = _photo_digest(item)
-        ready = key in self._taken or key in self._kept or self._ready(item)
-        if key in self._kept or not ready:
+            return False
+        if key in self._taken:
+            return True
+        if not self._ready(key):
+            self.waiting += 1
             return False
         self._taken.add(key)
         return True
 
-    def _ready(self, photo: Photo) -> bool:
+    def _ready(self, key: bytes) -> bool:
         now = self._clock()
-        seen = self._earlier.get(photo.relative)
-        if seen is None:
-            # A time in the future (a card's clock, a time zone) tells nothing: look again.
-            ready = self._wall_clock() - photo.mtime_ns / 1e9 >= self._quiet_seconds
-            since = now
-        else:
-            since = seen[2] if seen[:2] == (photo.size, photo.mtime_ns) else now
-            ready = now - since >= self._quiet_seconds
-        ready = ready or not self._patient
-        if not ready:
-            self._waiting[photo.relative] = (photo.size, photo.mtime_ns, since)
-        return ready
+        since = self._seen[key] = self._earlier.get(key, now)
+        return now - since >= self._quiet_seconds or not self._patient
 
 
-def _photo_digest(photo: Photo) -> bytes:
-    return _digest(b"photo", photo.relative, photo.size, photo.mtime_ns)
-
-
-def _digest(*parts: bytes | str | int) -> bytes:
+def _digest(item: Photo | Problem) -> bytes:
+    if isinstance(item, Problem):
+        parts: tuple[bytes | str | int, ...] = (item.relative, item.reason, item.detail)
+    else:
+        parts = (item.relative, item.size, item.mtime_ns)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()
 
 
@@ -272,42 +159,106 @@ def run(
     stop: threading.Event,
     once: bool,
     on_account: Callable[[Path, Account], None],
+    cards: bool = False,
     report: Callable[[date], None] | None = None,
     report_at: day_time | None = None,
     quiet_seconds: float = QUIET_SECONDS,
     rescan_seconds: float = RESCAN_SECONDS,
     now: Callable[[], datetime] = datetime.now,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Ingest the roots, and with `once` False everything that arrives in them, until `stop`.
 
-    `ingest` gets a root and what to skip; `on_account` what became of each root's first pass and
-    of every later one that found something (with `once`: of the root as a whole). A file that could
-    not be read is tried again in every pass, and only said once.
+    With `cards` not the roots but the cards in them. `ingest` gets a root and what to skip;
+    `on_account` what became of all that was there, and of everything that was found later. A file
+    that could not be read is tried again in every pass, and only said once.
     `report` gets each date once, after `report_at` local time of that day, also of days that were
     missed since the start; one that fails is logged and tried again at the next wake-up, at most
     `rescan_seconds` later. So does a root whose card was pulled out or whose database could not be
-    written; with `once` both raise instead.
+    written; with `once` both raise instead. A damaged database always raises `DatabaseError`.
     """
     nightly = _Nightly(report, report_at, now)
-    cards = {root: _Card(root, ingest, Settled(quiet_seconds)) for root in dict.fromkeys(roots)}
+    outage = _Outage()
+
+    def new_card(root: Path) -> _Card:
+        return _Card(root, ingest, Settled(quiet_seconds, clock=clock), outage)
+
     if once:
-        for card in cards.values():
-            account = card.finish(stop, quiet_seconds)
-            if account is not None:
-                on_account(card.root, account)
+        found = _cards_now(roots) if cards else roots
+        _take_once(
+            [new_card(root) for root in dict.fromkeys(found)], stop, quiet_seconds, on_account
+        )
         nightly.make()
         return
-    for wake in watch(roots, stop=stop, quiet_seconds=quiet_seconds, rescan_seconds=rescan_seconds):
-        if wake.root is not None:
-            card = cards[wake.root]
+    known: dict[Path, _Card] = {}
+    for wake in watch(
+        roots,
+        stop=stop,
+        cards=cards,
+        quiet_seconds=quiet_seconds,
+        rescan_seconds=rescan_seconds,
+        clock=clock,
+    ):
+        if wake.root is not None and wake.gone:
+            known.pop(wake.root, None)
+        elif wake.root is not None:
+            card = known.setdefault(wake.root, new_card(wake.root))
             if wake.appeared:
                 card.settled.forget()
             account = card.attempt()
-            if account is not None and (account.files or not card.passes):
+            if account is not None:
                 on_account(card.root, account)
-            card.passes += account is not None
-            wake.unfinished = card.settled.waiting
+            wake.unfinished = card.settled.waiting > 0
         nightly.attempt()
+
+
+def _cards_now(places: Sequence[Path]) -> list[Path]:
+    def unlisted(folder: Path, error: OSError) -> None:
+        _log.warning("no cards can be found in %r: %s", str(folder), error.strerror)
+
+    found = [card for place in places for card in find_cards(place, unlisted=unlisted)]
+    if not found:
+        _log.warning("no cards there: a card is a folder that holds a folder DCIM")
+    return found
+
+
+def _take_once(
+    cards: Sequence[_Card],
+    stop: threading.Event,
+    quiet_seconds: float,
+    on_account: Callable[[Path, Account], None],
+) -> None:
+    """Look at every card, wait once for all of them, then take one after the other."""
+    for card in cards:
+        if not stop.is_set():
+            card.scan()
+    if any(card.settled.waiting for card in cards):
+        stop.wait(quiet_seconds)
+    for card in cards:
+        account = card.finish(stop, quiet_seconds)
+        if account is not None:
+            on_account(card.root, account)
+
+
+@dataclass(slots=True)
+class _Outage:
+    """What is wrong with the database, which is said once, whichever cards run into it."""
+
+    said: str = ""
+
+    def begin(self, error: DatabaseError) -> None:
+        """Say what fails; raises it again where waiting does not help."""
+        if any(words in error.message for words in DAMAGED):
+            raise error
+        if error.message != self.said:
+            _log.error("%s; trying again until it works, nothing is lost", error.message)
+        self.said = error.message
+
+    def end(self) -> None:
+        """Say that work goes on, if it did not."""
+        if self.said:
+            _log.warning("the database works again; going on")
+        self.said = ""
 
 
 @dataclass(slots=True)
@@ -317,11 +268,13 @@ class _Card:
     root: Path
     ingest: Ingest
     settled: Settled
-    passes: int = 0
+    outage: _Outage
+    accounted: bool = False
     failed: str = ""  # the failure that was logged last, not to log it every minute
     unread: frozenset[Photo] = frozenset()  # what the last pass could not read
 
     def scan(self, *, patient: bool = True, retry: bool = True) -> Account:
+        """Take what is ready; with `retry` the next scan takes again what could not be read."""
         self.settled.begin(patient=patient)
         account = self.ingest(self.root, lambda item: not self.settled.take(item))
         for photo in account.again if retry else ():
@@ -335,6 +288,10 @@ class _Card:
         for look in range(LOOKS + 1):
             if stop.is_set():
                 break
+            if look == LOOKS:
+                files = self.settled.waiting
+                said = "1 file is" if files == 1 else f"{files:,} files are"
+                _log.warning("%r: %s still being written; taken in as is", str(self.root), said)
             account = self.scan(patient=look < LOOKS, retry=False)  # a file counts once
             total = account if total is None else total + account
             if not self.settled.waiting:
@@ -343,20 +300,36 @@ class _Card:
         return total
 
     def attempt(self) -> Account | None:
-        """Scan once; None if the root or the database failed, which is logged once."""
+        """Scan once; None if there is nothing to say, or a failure, which is logged once."""
         try:
             account = self.scan()
-        except (DatabaseError, InputError, OSError) as error:
-            if str(error) != self.failed:
-                _log.error("%r: %s; trying again at the next scan", str(self.root), error)
-            self.failed = str(error)
+        except DatabaseError as error:
+            self.outage.begin(error)
             return None
+        except (InputError, OSError) as error:
+            text = f"{str(self.root)!r}: {error}"
+            if isinstance(error, InputError):  # it names the root itself
+                text = error.message.rstrip(".")
+            if text != self.failed:
+                _log.error("%s; going on with it when it can be read", text)
+            self.failed = text
+            return None
+        if account.files:  # a look that takes nothing does not write
+            self.outage.end()
         if self.failed:
             _log.warning("%r: going on", str(self.root))
             self.failed = ""
+        return self._news(account)
+
+    def _news(self, account: Account) -> Account | None:
+        """What the account of a pass says that was not said before; None for nothing."""
         unread = frozenset(account.again)
         known, self.unread = len(unread & self.unread), unread
-        return replace(account, files=account.files - known, problems=account.problems - known)
+        news = replace(account, files=account.files - known, problems=account.problems - known)
+        if not news.files and (self.accounted or self.settled.waiting):
+            return None
+        self.accounted = True
+        return news
 
 
 @dataclass(slots=True)
@@ -367,7 +340,7 @@ class _Nightly:
     at: day_time | None
     now: Callable[[], datetime]
     next: date = field(init=False)
-    failed: set[str] = field(default_factory=set)
+    failed: str = ""  # the failure that was logged last
 
     def __post_init__(self) -> None:
         self.next = self.now().date()
@@ -383,17 +356,17 @@ class _Nightly:
         while self.next <= last:
             self.report(self.next)
             self.next += timedelta(days=1)
-            self.failed.clear()
+            self.failed = ""
 
     def attempt(self) -> None:
         """Write the report if it is due; a failure is logged once and tried again later."""
         try:
             self.make()
         except Exception as error:  # the watch goes on whatever a report runs into
-            if str(error) not in self.failed:
+            if str(error) != self.failed:
                 _log.error(
                     "the nightly report failed (%s); trying again at the next scan",
                     str(error) or repr(error),
                 )
                 _log.debug("the nightly report failed", exc_info=True)
-            self.failed.add(str(error))
+            self.failed = str(error)

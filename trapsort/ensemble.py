@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class Classifier:
         """One prediction for each frame, in order."""
         if not frames:
             return []
-        batch = np.stack([frame.pixels for frame in frames])
+        batch = np.stack([frame.model_input for frame in frames])
         return decide(self.session.run(batch), self.bundle)
 
 
@@ -66,6 +66,43 @@ def novelty(features: NDArray[np.float32], centroids: NDArray[np.float32]) -> ND
     apart = features[:, None, :] - centroids[None, :, :]
     nearest: NDArray[np.float32] = np.sqrt((apart**2).sum(axis=2)).min(axis=1)
     return nearest
+
+
+def among(
+    probabilities: NDArray[np.float32], possible: NDArray[np.bool_], temperature: float = 1.0
+) -> NDArray[np.float32]:
+    """Probabilities (..., labels) once only some labels are possible and logits are divided by T.
+
+    Equals the softmax of the masked and divided logits. All that is possible is equally probable
+    where all of it had probability 0.
+    """
+    if temperature == 1 and possible.all():
+        return probabilities
+    with np.errstate(invalid="ignore"):  # what was not finite before stays so
+        raised = np.where(possible, probabilities.astype(np.float64) ** (1 / temperature), 0)
+        total = raised.sum(axis=-1, keepdims=True)
+        raised = np.where(total == 0, possible, raised)
+        shares = raised / raised.sum(axis=-1, keepdims=True)
+    return shares.astype(np.float32)  # type: ignore[no-any-return]
+
+
+def adjusted(scores: Scores, bundle: Bundle) -> Scores:
+    """Scores as the bundle's site profile and taxon change them; without either, as they are.
+
+    The temperature is that of the ensemble; a label that is masked is so for each member as well.
+    """
+    possible = np.array([label not in bundle.masked for label in bundle.labels])
+    return replace(
+        scores,
+        probabilities=among(scores.probabilities, possible, bundle.temperature),
+        members=among(scores.members, possible),
+    )
+
+
+def is_finite(scores: Scores) -> NDArray[np.bool_]:
+    """Whether each photo's probabilities and features are numbers: (N,)."""
+    answers = np.concatenate([scores.probabilities, scores.features], axis=1)
+    return np.asarray(np.isfinite(answers).all(axis=1))
 
 
 def agreement(members: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -89,6 +126,7 @@ def witness_denies(
 
 def decide(scores: Scores, bundle: Bundle) -> list[Prediction]:
     """Name a species or abstain, for each photo, by the bundle's own rule."""
+    scores = adjusted(scores, bundle)
     reasons = _reasons(scores, bundle)
     return [
         _prediction(probability, members, reason, bundle)
@@ -102,11 +140,12 @@ def _reasons(scores: Scores, bundle: Bundle) -> list[str | None]:
     """The first test that a photo fails: finite, a species, undenied, probable, agreed, known."""
     rule = bundle.decision
     best = scores.probabilities.argmax(axis=1)
-    answers = np.concatenate([scores.probabilities, scores.features], axis=1)
-    finite = np.asarray(np.isfinite(answers).all(axis=1))
+    finite = is_finite(scores)
     probable = scores.probabilities.max(axis=1) >= rule.min_probability
     agreed = agreement(scores.members, best) >= rule.min_agreement
-    known = novelty(scores.features, rule.centroids) <= rule.max_distance
+    known = np.ones(len(best), bool)
+    if rule.centroids is not None and rule.max_distance is not None:
+        known = novelty(scores.features, rule.centroids) <= rule.max_distance
     denied = witness_denies(scores.other, best, bundle)
     reasons: list[str | None] = []
     for i, label in enumerate(best):

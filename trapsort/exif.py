@@ -19,6 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from PIL import Image
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
+_BLOCK = b"Exif\0\0"
 _NO_TIFF_IN_EXIF = re.compile(rb"Exif\0\0(?!II\*\0|MM\0\*)")
 _PILLOW = r"PIL(\.|$)"
 
@@ -65,7 +66,7 @@ def quiet_pillow() -> None:
 
 
 def read_exif(data: bytes, *, now: datetime | None = None) -> Exif:
-    """What the bytes of a photo say about its taking; never raises.
+    """What the bytes of a photo, or an EXIF block alone, say about its taking; never raises.
 
     now: the present time, to tell clocks that run ahead (UTC; a naive one is taken as UTC).
     """
@@ -117,7 +118,11 @@ def _read_tags(data: bytes) -> _Tags | None:
     damaged = False
     found: list[_Values] = [{}, {}, {}]
     with suppress(Exception):  # Pillow raises nearly every type there is; decode says what is wrong
-        source = Image.open(io.BytesIO(data), formats=_FORMATS).getexif()
+        if data.startswith(_BLOCK):
+            source = Image.Exif()
+            source.load(data)
+        else:
+            source = Image.open(io.BytesIO(data), formats=_FORMATS).getexif()
         for place, directory in enumerate((None, 0x8769, 0x8825)):
             try:
                 found[place] = dict(source if directory is None else source.get_ifd(directory))

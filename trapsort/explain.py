@@ -56,10 +56,10 @@ def explain(data: bytes, classifier: Classifier) -> Explanation:
 
     Raises `PhotoError` where the photo cannot be decoded.
     """
-    frame = decode(data)
+    frame = decode(data, classifier.bundle.size)
     prediction = classifier.classify([frame])[0]
     explained = prediction.top[0][0] if prediction.top else classifier.bundle.labels[0]
-    maps = classifier.session.maps(frame.pixels[None])[0]
+    maps = classifier.session.maps(frame.model_input[None])[0]
     heat = heat_map(maps, classifier.bundle.labels.index(explained))
     picture = _captioned(_overlaid(view(data, LONGEST), heat), prediction, explained)
     return Explanation(picture, prediction, explained, heat)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import stat
@@ -13,22 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trapsort.errors import PhotoError
-from trapsort.scan import Photo
+from trapsort.scan import LINKED, Photo, open_below
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """Larger files are not read: 64 megapixels of uncompressed RGB are 192 MB."""
 
 NEAR_DUPLICATE_BITS = 4
 """Photos whose 64-bit hashes differ in at most so many bits are linked as near-duplicates."""
-
-# Neither a link nor a pipe that took the photo's place since the scan may be followed or block.
-_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +36,16 @@ def read_content(photo: Photo) -> Content:
     Raises `PhotoError` empty, too_large, changed, link, special_file or unreadable.
     """
     try:
-        with open(photo.path, "rb", opener=lambda path, _: os.open(path, _FLAGS)) as file:
+        with open(
+            photo.path, "rb", opener=lambda *_: open_below(photo.card, photo.relative)
+        ) as file:
             _check(photo, os.fstat(file.fileno()))
             data = file.read(photo.size + 1)  # one more: it tells a file that grows
             after = os.fstat(file.fileno())
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise PhotoError("link", "a symbolic link took the file's place") from error
+        if error.errno in LINKED:
+            detail = "a link took the place of the file or of a folder that it lies in"
+            raise PhotoError("link", detail) from error
         raise PhotoError("unreadable", error.strerror or str(error)) from error
     if len(data) != photo.size or _stamp(after) != (photo.size, photo.mtime_ns):
         raise PhotoError("changed", "size or time changed while the file was read")

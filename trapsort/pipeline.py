@@ -9,20 +9,22 @@ The calling thread alone writes, one transaction a batch.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
-from trapsort.decode import Frame, decode
+from trapsort.decode import HEAVY, Frame, decode, in_brief
 from trapsort.ensemble import REASON_CODES, Classifier, Prediction
-from trapsort.errors import PhotoError
+from trapsort.errors import PhotoError, TrapsortError
 from trapsort.exif import Exif, read_exif
 from trapsort.fingerprint import NearDuplicates, perceptual_hash, read_content
 from trapsort.scan import Card, Photo, Problem, card_of, scan
@@ -30,10 +32,21 @@ from trapsort.settings import cores
 from trapsort.store import UNCLASSIFIED, Account, Record, Store
 
 BATCH = 8
-"""Photos in one run of the graph and one transaction; more is not faster on a CPU."""
+"""Photos in one transaction, and at most in one run of the graph."""
 
-PASSING = ("unreadable", "changed")
-"""Problems of reading that the same file may not have the next time."""
+LARGE_FILE = 32 * 1024 * 1024
+"""Bytes: of larger files one is in memory at a time, whatever the threads."""
+
+PASSING = ("unreadable", "changed", "no_memory")
+"""Problems that the same file may not have the next time."""
+
+RETRIED = ("no_memory", "failed")
+"""Problems that another try at once may not have, with no other heavy photo in memory."""
+
+NO_ANSWER = Prediction(None, None, UNCLASSIFIED, (), ())
+"""What is recorded of a photo that the network failed on."""
+
+_log = logging.getLogger(__name__)
 
 Item = Photo | Problem
 T = TypeVar("T")
@@ -110,7 +123,7 @@ def ingest(
         return Account()  # a look at a card that brought nothing new leaves no trace
     items = chain([first] if first is not None else [], items)
     card = store.card(place.root, volume=place.volume, station=station)
-    model = store.model(bundle.name, bundle.version, bundle.digest)
+    model = store.model(bundle.name, bundle.version, bundle.digest, bundle.profile)
     near = NearDuplicates(*store.perceptual_hashes())
     run = store.begin_run(card, model)
     account, gone = Account(), 0
@@ -198,8 +211,9 @@ def _work(
         if isinstance(item, Problem):
             batch.problems.append(item)
             continue
+        examine = partial(_examine, item, store, model, classifier.bundle.size)
         try:
-            found = _examine(item, store, model)
+            found = _one(item, examine)
         except PhotoError as error:
             _note(batch, item, error, card)
             continue
@@ -207,13 +221,73 @@ def _work(
             fresh.append(found)
         else:
             batch.seen.append((item, found))
-    predictions = classifier.classify([each.frame for each in fresh])
-    for each, prediction in zip(fresh, predictions, strict=True):
+    answers = _classify(classifier, [each.frame for each in fresh])
+    for each, (prediction, why_not) in zip(fresh, answers, strict=True):
         batch.records.append(_as_record(each, prediction))
-        if prediction.reason == UNCLASSIFIED:
-            photo, detail = each.photo, REASON_CODES[UNCLASSIFIED]
-            batch.problems.append(Problem(photo.card, photo.relative, UNCLASSIFIED, detail))
+        if why_not:
+            photo = each.photo
+            batch.problems.append(Problem(photo.card, photo.relative, UNCLASSIFIED, why_not))
     return batch
+
+
+def _one(photo: Photo, work: Callable[[], T]) -> T:
+    """Work on one photo; once more, alone, where memory runs out or the unforeseen happens.
+
+    Raises `PhotoError`; and `TrapsortError` where no photo is to blame.
+    """
+    with HEAVY if photo.size > LARGE_FILE else nullcontext():
+        try:
+            return _foreseen(work)
+        except PhotoError as error:
+            if error.reason not in RETRIED:
+                raise
+    with HEAVY:
+        return _foreseen(work)
+
+
+def _foreseen(work: Callable[[], T]) -> T:
+    """The one place where what nobody foresaw becomes a problem of the photo that it befell."""
+    try:
+        return work()
+    except (PhotoError, TrapsortError):
+        raise
+    except MemoryError as error:
+        raise PhotoError("no_memory", "memory ran out while the photo was examined") from error
+    except Exception as error:
+        _log.debug("a photo could not be examined", exc_info=True)
+        raise PhotoError("failed", in_brief(error)) from error
+
+
+def _classify(classifier: Classifier, frames: Sequence[Frame]) -> list[tuple[Prediction, str]]:
+    """A prediction for each frame, and why it is no answer where it is none, else nothing.
+
+    Each photo without an answer is tried once more, alone.
+    """
+    # On a CPU a run with one photo is as fast a photo as a run with eight and takes a third of the
+    # memory; and what is said of a photo cannot depend, in the last digit, on those beside it.
+    at_once = 1 if classifier.session.provider == "CPUExecutionProvider" else BATCH
+    answers = [
+        answer
+        for start in range(0, len(frames), at_once)
+        for answer in _attempt(classifier, frames[start : start + at_once])
+    ]
+    return [
+        _attempt(classifier, [frame])[0] if answer[1] else answer
+        for frame, answer in zip(frames, answers, strict=True)
+    ]
+
+
+def _attempt(classifier: Classifier, frames: Sequence[Frame]) -> list[tuple[Prediction, str]]:
+    try:
+        return [
+            (found, REASON_CODES[UNCLASSIFIED] if found.reason == UNCLASSIFIED else "")
+            for found in classifier.classify(frames)
+        ]
+    except TrapsortError:
+        raise
+    except Exception as error:  # ONNX Runtime's have no common base, and memory may run out
+        _log.debug("a batch could not be classified", exc_info=True)
+        return [(NO_ANSWER, in_brief(error))] * len(frames)
 
 
 def _note(batch: Batch, photo: Photo, error: PhotoError, card: Card) -> None:
@@ -227,17 +301,17 @@ def _note(batch: Batch, photo: Photo, error: PhotoError, card: Card) -> None:
         batch.again.append(photo)
 
 
-def _examine(photo: Photo, store: Store, model: int) -> Fresh | bytes:
+def _examine(photo: Photo, store: Store, model: int, size: tuple[int, int]) -> Fresh | bytes:
     """A decoded photo, or the digest of one that this model has classified before."""
     content = read_content(photo)
     if store.known([content.sha256], model).get(content.sha256):
         return content.sha256
-    frame = decode(content.data)
+    frame = decode(content.data, size)
     return Fresh(
         photo=photo,
         sha256=content.sha256,
         size=len(content.data),
-        exif=read_exif(content.data),
+        exif=read_exif(frame.exif or content.data),
         frame=frame,
         perceptual_hash=perceptual_hash(frame.pixels),
     )
@@ -301,11 +375,16 @@ def _answers(items: Sequence[Item], classifier: Classifier) -> list[Answer]:
             problems[place] = item.reason
             continue
         try:
-            frames[place] = decode(read_content(item).data)
+            frames[place] = _one(item, partial(_frame, item, classifier))
         except PhotoError as error:
             problems[place] = error.reason
-    said = dict(zip(frames, classifier.classify(list(frames.values())), strict=True))
+    answers = _classify(classifier, list(frames.values()))
+    said = {place: found for place, (found, _) in zip(frames, answers, strict=True)}
     return [
         Answer(str(item.card / item.name), said.get(place), problems.get(place))
         for place, item in enumerate(items)
     ]
+
+
+def _frame(photo: Photo, classifier: Classifier) -> Frame:
+    return decode(read_content(photo).data, classifier.bundle.size)

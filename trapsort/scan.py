@@ -5,9 +5,11 @@ Nothing here writes to a card or looks into a file: what a file holds is decided
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,8 @@ REASONS: dict[str, str] = {
     "link": "Links are not followed; ingest the folder that it points to.",
     "special_file": "This is a pipe, socket or device, which cannot hold a photo; remove it.",
     "decode_failed": "The content is damaged; copy it again from the card.",
+    "no_memory": "Memory ran out on this photo; close other programs or lower --workers, repeat.",
+    "failed": "trapsort itself failed on this photo; report it to its makers with the detail.",
     "unclassified": "The model gave no usable answer; report the photo to the bundle's makers.",
 }
 """Each reason why a file gave no sighting, and what to do about it."""
@@ -32,6 +36,22 @@ _UNFINISHED = (b".part", b".tmp", b".crdownload", b".filepart", b"~")
 _SYSTEM = (b"system volume information", b"$recycle.bin", b"lost+found", b"@eadir")
 _VOLUMES = Path("/dev/disk/by-uuid")  # Linux: a link to its device for each file system
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: Windows' folder link, not an S_ISLNK
+
+# Neither a link nor a pipe that took a file's place since it was listed may be followed or block.
+_READ = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_FOLDER = getattr(os, "O_DIRECTORY", 0)
+_STEP = getattr(os, "O_PATH", os.O_RDONLY) | _FOLDER | getattr(os, "O_CLOEXEC", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_NO_ATIME = getattr(os, "O_NOATIME", 0)  # reading must not write the time of reading to the card
+_STEPWISE = os.open in os.supports_dir_fd and os.scandir in os.supports_fd  # not on Windows
+LINKED = (errno.ELOOP, errno.ENOTDIR)
+"""What the system says where a link lies on the way that `open_below` goes."""
 
 
 def display_name(relative: bytes) -> str:
@@ -186,7 +206,7 @@ def _walk(top: Card) -> Iterator[Photo | Problem]:
             if relative and not relative.endswith(b"/"):
                 yield _classify(card, relative, os.lstat(below + relative))
             else:
-                names = _listing(below + relative)
+                names = _listing(card, relative)
                 names.sort(reverse=True)
                 waiting += [relative + name for name in names]
         except OSError as error:
@@ -194,20 +214,56 @@ def _walk(top: Card) -> Iterator[Photo | Problem]:
             # A file that went away since its folder was listed is no problem; a folder's is rare.
             if not isinstance(error, FileNotFoundError):
                 place = relative.removesuffix(b"/") or b"."
-                yield Problem(card, place, "unreadable", error.strerror or str(error))
+                if error.errno in LINKED:
+                    yield Problem(card, place, "link", "a link or a file took the folder's place")
+                else:
+                    yield Problem(card, place, "unreadable", error.strerror or str(error))
 
 
-def _listing(folder: bytes) -> list[bytes]:
+def open_below(folder: Path, relative: bytes, flags: int = _READ) -> int:
+    """Open what lies below a folder, for reading; return its descriptor.
+
+    No link is followed on the way, not even one that took a folder's place a moment ago; and the
+    time of reading is not written. Raises `OSError`, with an `errno` of `LINKED` for a link.
+    """
+    if not _STEPWISE:
+        return os.open(folder / os.fsdecode(relative), flags)
+    *folders, name = relative.split(b"/")
+    here = os.open(folder, _STEP)
+    try:
+        for step in folders:
+            below = os.open(step, _STEP | _NO_LINK, dir_fd=here)
+            os.close(here)
+            here = below
+        with suppress(PermissionError):  # only the owner may ask for no time of reading
+            return os.open(name or b".", flags | _NO_ATIME, dir_fd=here)
+        return os.open(name or b".", flags, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _listing(card: Path, relative: bytes) -> list[bytes]:
     """Names in a folder that may matter, folders with a "/": so they sort as whole paths do."""
-    with os.scandir(folder) as entries:
-        return [
-            entry.name + b"/" if is_folder else entry.name
-            for entry in entries
-            if not _is_left_out(entry.name, is_folder := _is_folder(entry))
-        ]
+    if not _STEPWISE:
+        with os.scandir(card / os.fsdecode(relative)) as entries:
+            return _names(entries)
+    descriptor = open_below(card, relative, _READ | _FOLDER)
+    try:
+        with os.scandir(descriptor) as entries:
+            return _names(entries)
+    finally:
+        os.close(descriptor)
 
 
-def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+def _names(entries: Iterable[os.DirEntry[str]]) -> list[bytes]:
+    return [
+        name + b"/" if is_folder else name
+        for name, is_folder in ((os.fsencode(entry.name), _is_folder(entry)) for entry in entries)
+        if not _is_left_out(name, is_folder)
+    ]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     if not entry.is_dir(follow_symlinks=False):
         return False
     status = entry.stat(follow_symlinks=False) if os.name == "nt" else None

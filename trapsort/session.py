@@ -9,20 +9,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trapsort.bundle import Bundle
-from trapsort.decode import SIDE
+from trapsort.bundle import Bundle, Decision
 from trapsort.errors import BundleError
 
 if TYPE_CHECKING:
     import onnxruntime
-
-OUTPUTS = ("probabilities", "members", "features", "other")
-"""What a run asks for; `other` only of a bundle with a witness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +26,9 @@ class Scores:
     """What a graph answers for N photos.
 
     probabilities: float32 (N, labels), calibrated, rows sum to 1; members: float32
-    (N, members, labels), each member's own; features: float32 (N, dimensions), whitened; other:
-    float32 (N, species), the share of other animals that a witness sees, or None without one.
+    (N, members, labels), each member's own; features: float32 (N, dimensions), whitened, of no
+    dimension without a test of novelty; other: float32 (N, species), what a witness
+    says against each, 0 to 1, or None without one.
     """
 
     probabilities: NDArray[np.float32]
@@ -41,7 +38,7 @@ class Scores:
 
 
 class Session(Protocol):
-    """Something that answers a batch of photos, uint8 (N, 224, 224, 3) RGB; thread safe."""
+    """Something that answers a batch of photos, uint8 (N, height, width, 3) RGB; thread safe."""
 
     provider: str
 
@@ -53,16 +50,25 @@ class Session(Protocol):
 
 
 class OnnxSession:
-    """A bundle's graph in ONNX Runtime."""
+    """A bundle's graph in ONNX Runtime; only the outputs that the bundle uses are computed."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, *, witness: bool) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, decision: Decision) -> None:
         self._session = session
-        self._outputs = list(OUTPUTS if witness else OUTPUTS[:3])
+        self._outputs = ["probabilities", "members"]
+        self._outputs += ["features"] if decision.centroids is not None else []
+        self._outputs += ["other"] if decision.max_other is not None else []
         self.provider: str = session.get_providers()[0]
 
     def run(self, batch: NDArray[np.uint8]) -> Scores:
-        """Scores of each photo of a uint8 (N, 224, 224, 3) batch."""
-        return Scores(*self._session.run(self._outputs, {"image": batch}))
+        """Scores of each photo of a uint8 (N, height, width, 3) batch."""
+        answers = self._session.run(self._outputs, {"image": batch})
+        found = dict(zip(self._outputs, answers, strict=True))
+        return Scores(
+            found["probabilities"],
+            found["members"],
+            found.get("features", np.zeros((len(batch), 0), np.float32)),
+            found.get("other"),
+        )
 
     def maps(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class-activation maps float32 (N, members, labels, height, width), pre-softmax."""
@@ -95,25 +101,42 @@ def open_session(bundle: Bundle) -> OnnxSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     where = bundle.path / bundle.graph
     try:
-        session = OnnxSession(
-            onnxruntime.InferenceSession(graph, options, providers=_providers()),
-            witness=bundle.decision.max_other is not None,
-        )
-        scores = session.run(np.zeros((2, SIDE, SIDE, 3), np.uint8))
+        loaded = onnxruntime.InferenceSession(graph, options, providers=_providers())
+        _check_input(loaded, bundle)
+        session = OnnxSession(loaded, bundle.decision)
+        width, height = bundle.size
+        scores = session.run(np.zeros((2, height, width, 3), np.uint8))
+    except BundleError:
+        raise
     except Exception as error:  # ONNX Runtime's exceptions have no common public base
         raise BundleError(f"{where} cannot be run: {error}", "Copy the bundle anew.") from error
     _check_shapes(scores, bundle)
     return session
 
 
+def _check_input(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
+    """Raise `BundleError` where the graph does not take photos of the bundle's size."""
+    inputs = session.get_inputs()
+    width, height = bundle.size
+    asked = [(each.name, each.type, list(each.shape[1:])) for each in inputs]
+    if asked != [("image", "tensor(uint8)", [height, width, 3])]:
+        said = ", ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs)
+        raise BundleError(
+            f"{bundle.path / bundle.graph} takes {said or 'nothing'}, but bundle.json means "
+            f"image: tensor(uint8) ['N', {height}, {width}, 3].",
+            "The bundle's files do not belong together: copy it anew.",
+        )
+
+
 def _check_shapes(scores: Scores, bundle: Bundle) -> None:
-    labels, members = len(bundle.labels), len(bundle.members)
-    expected: dict[str, tuple[Any, ...]] = {
+    labels, members, decision = len(bundle.labels), len(bundle.members), bundle.decision
+    expected: dict[str, tuple[int, ...]] = {
         "probabilities": (2, labels),
         "members": (2, members, labels),
-        "features": (2, bundle.decision.centroids.shape[1]),
     }
-    if bundle.decision.max_other is not None:
+    if decision.centroids is not None:
+        expected["features"] = (2, decision.centroids.shape[1])
+    if decision.max_other is not None:
         expected["other"] = (2, len(bundle.species))
     for name, shape in expected.items():
         found = getattr(scores, name).shape

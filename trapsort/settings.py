@@ -79,6 +79,10 @@ class Settings:
     """SQLAlchemy URL of the sightings database"""
     bundle: str | None = None
     """name or folder of a model bundle; the one that ships with trapsort when unset"""
+    profile: Path | None = None
+    """site profile: thresholds and temperature for the bundle, from `trapsort evaluate`"""
+    taxon: str | None = None
+    """RANK=NAME: species outside this taxon are taken for impossible"""
     red_list: str = "iucn"
     """which mapping of labels to Red List categories"""
     verbosity: int = 0
@@ -120,6 +124,13 @@ def _bundle(value: object, base: Path) -> str:
     return str(_path(text, base)) if any(mark in text for mark in separators) else text
 
 
+def _taxon(value: object, base: Path) -> str:
+    text = str(value)
+    if all(part.strip() for part in text.partition("=")) and text.count("=") == 1:
+        return _text(value, base)
+    raise ValueError("RANK=NAME, like phylum=Chordata")
+
+
 def _whole(low: int, high: int) -> Callable[[object, Path], int]:
     def parse(value: object, _base: Path) -> int:
         expected = f"a whole number from {low} to {high}"
@@ -147,6 +158,8 @@ def _time(value: object, _base: Path) -> time:
 _PARSERS: dict[str, Callable[[object, Path], object]] = {
     "db": _database,
     "bundle": _bundle,
+    "profile": _path,
+    "taxon": _taxon,
     "red_list": _text,
     "verbosity": _whole(-1, 2),
     "log_file": _path,

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trapsort.cards import find_cards
+from trapsort.changes import Changes
+from trapsort.mounts import Mount, mount_table, mounts_below, shares_of
+
 if TYPE_CHECKING:
-    from watchdog.events import FileSystemEvent
-    from watchdog.observers.api import BaseObserver, ObservedWatch
+    from trapsort.changes import Following
 
 QUIET_SECONDS = 2.0
 RESCAN_SECONDS = 60.0
+POLL_SECONDS = 10.0  # between two scans of a folder where the system tells of no changes
+CARDS_SECONDS = 2.0  # between two looks for cards, besides one after each mount
 TICK_SECONDS = 0.2  # how late an event, a mount or the clock may be noticed
+
+_SHARE_OF_TIME = 20  # a look for cards that takes long is repeated after so many times its length
 
 _log = logging.getLogger(__name__)
 
@@ -32,12 +38,14 @@ class Wake:
     """One reason to look: `root` wants a scan, or nothing does (None, once a `rescan_seconds`).
 
     `appeared`: the root is new, came back, or something was mounted in it, so whatever was known
-    of its files no longer holds. Whoever scans sets `unfinished` to be woken again soon for files
-    that were not ready, although no event may come.
+    of its files no longer holds. `gone`: it is no card any more and wants no scan; what is known
+    of it may be dropped. Whoever scans sets `unfinished` to be woken again soon for files that were
+    not ready, although no event may come.
     """
 
     root: Path | None
     appeared: bool = False
+    gone: bool = False
     unfinished: bool = False
 
 
@@ -45,42 +53,60 @@ def watch(
     roots: Sequence[Path],
     *,
     stop: threading.Event,
+    cards: bool = False,
     quiet_seconds: float = QUIET_SECONDS,
     rescan_seconds: float = RESCAN_SECONDS,
+    poll_seconds: float = POLL_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Generator[Wake, None, None]:
     """Yield each root as soon as it is there, and again whenever it may hold something new.
 
     Again means: changes came and `quiet_seconds` passed without another; something was mounted;
-    the last scan was unfinished; or `rescan_seconds` passed. A root that is missing is waited for.
-    Ends within `TICK_SECONDS` after `stop` is set, unless the caller is still busy with a root.
+    the last scan was unfinished; or `rescan_seconds` passed, `poll_seconds` where the system tells
+    of no changes. A root that is missing is waited for. With `cards` the roots are not scanned, but
+    the cards in them (see `find_cards`), as long as they are there. Ends within `TICK_SECONDS`
+    after `stop` is set, unless the caller is still busy with a root.
     """
-    events = _Events()
-    watched = [_Root(path) for path in dict.fromkeys(roots)]
+    changes = Changes()
+    paths = list(dict.fromkeys(roots))
+    places = _Places(paths, rescan_seconds) if cards else None
+    watched = {} if cards else {path: _Root(path) for path in paths}
     idle_at = clock() + rescan_seconds
     try:
         while not stop.is_set():
             table = mount_table()
-            for root in watched:
-                root.look(table, events, clock)
-                if not root.due(clock(), quiet_seconds):
-                    continue
-                started = clock()
-                wake = root.wake(started, quiet_seconds)
-                yield wake
-                if stop.is_set():
-                    return
-                ended = clock()
-                # A scan of a million files takes longer than the quiet time: rest as long as it.
-                soon = min(max(quiet_seconds, ended - started), rescan_seconds)
-                root.scan_at = ended + (soon if wake.unfinished else rescan_seconds)
-                idle_at = ended + rescan_seconds
+            if places is not None and places.due(table, clock()):
+                found = places.cards(clock)
+                for path in [path for path in watched if path not in found]:
+                    watched.pop(path).leave(changes)
+                    yield Wake(path, gone=True)
+                watched |= {path: _Root(path) for path in found if path not in watched}
+            _heed(changes, watched.values(), poll_seconds, clock())
+            for root in watched.values():
+                if not root.look(table, changes, clock, poll_seconds):
+                    if places is None:
+                        root.say_missing()
+                    else:
+                        places.look_soon()
+                elif root.due(clock(), quiet_seconds):
+                    started = clock()
+                    wake = root.wake(started, quiet_seconds)
+                    yield wake
+                    if stop.is_set():
+                        return
+                    ended = clock()
+                    rest = rescan_seconds if root.following is not None else poll_seconds
+                    if wake.unfinished:
+                        rest = quiet_seconds
+                    # A scan of a million files takes longer than the quiet time: rest as long.
+                    root.scan_at = ended + min(max(rest, ended - started), rescan_seconds)
+                    idle_at = ended + rescan_seconds
             if clock() >= idle_at:
                 yield Wake(None)
                 idle_at = clock() + rescan_seconds
             stop.wait(TICK_SECONDS)
     finally:
-        events.close()
+        changes.close()
 
 
 @dataclass(slots=True)
@@ -89,44 +115,73 @@ class _Root:
 
     path: Path
     identity: tuple[object, ...] | None = ()  # None: not there; (): not looked at yet
+    missing: str = ""  # why it is not there, until that was said
     appeared: bool = False
     changed_at: float | None = None  # newest event that no scan has answered; set by a thread
     scan_at: float = 0.0
-    following: ObservedWatch | None = None
+    following: Following | None = None  # None: the system tells of no changes
     table: str | None = None
-    mounts: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    shares: list[Mount] = field(default_factory=list)
 
-    def look(self, table: str, events: _Events, clock: Callable[[], float]) -> None:
-        """Notice that the root came, went, or is another folder than before."""
+    def look(
+        self, table: str, changes: Changes, clock: Callable[[], float], poll_seconds: float
+    ) -> bool:
+        """Whether the root is there; notices that it came, went, or is another one than before."""
         before, self.identity = self.identity, self._identify(table)
         if self.identity == before:
-            return
-        events.leave(self.following)
-        self.following = None
+            return self.identity is not None
+        self.leave(changes)
         if self.identity is None:
-            _log.warning("%r is not there; waiting for it", str(self.path))
-            return
+            return False
 
         def changed() -> None:
             self.changed_at = clock()
 
+        self._note_shares(table, poll_seconds)
         # Followed before the first scan, so that nothing falls between the two.
-        self.following = events.follow(self.path, changed)
+        self.following = None if self.shares else changes.follow(self.path, changed)
         self.appeared = True
+        return True
 
     def _identify(self, table: str) -> tuple[object, ...] | None:
         try:
             status = self.path.stat()
-        except OSError:
+        except OSError as error:
+            if self.identity is not None:
+                gone = isinstance(error, FileNotFoundError)
+                self.missing = "is not there" if gone else f"cannot be read ({error.strerror})"
             return None
         if table != self.table:
             self.table, self.mounts = table, mounts_below(os.path.realpath(self.path), table)
         return status.st_dev, status.st_ino, self.mounts
 
+    def _note_shares(self, table: str, poll_seconds: float) -> None:
+        before, self.shares = self.shares, shares_of(self.path, table)
+        for share in self.shares:
+            if share not in before:
+                _log.warning(
+                    "%r is a network share (%s), of whose changes the system does not tell; "
+                    "looking at %r every %g s instead",
+                    share.point,
+                    share.kind,
+                    str(self.path),
+                    poll_seconds,
+                )
+
+    def say_missing(self) -> None:
+        """Say once that the root is waited for."""
+        if self.missing:
+            _log.warning("%r %s; waiting for it", str(self.path), self.missing)
+            self.missing = ""
+
+    def leave(self, changes: Changes) -> None:
+        """Follow it no longer."""
+        changes.leave(self.following)
+        self.following = None
+
     def due(self, now: float, quiet_seconds: float) -> bool:
-        """Whether the root is there and wants a scan at `now`."""
-        if self.identity is None:
-            return False
+        """Whether the root wants a scan at `now`."""
         return self.appeared or now >= self.scan_at or self._quiet(now, quiet_seconds)
 
     def _quiet(self, now: float, quiet_seconds: float) -> bool:
@@ -140,81 +195,66 @@ class _Root:
         return Wake(self.path, appeared=appeared)
 
 
-class _Events:
-    """Change events of the operating system; without them (watch limit, share) the timer does."""
+class _Places:
+    """Folders in which cards come and go."""
 
-    def __init__(self) -> None:
-        self._observer: BaseObserver | None = None
-        self._warned = False
+    def __init__(self, places: Sequence[Path], rescan_seconds: float) -> None:
+        self._places = places
+        self._rescan_seconds = rescan_seconds
+        self._table: str | None = None
+        self._look_at = 0.0
+        self._unlisted: set[Path] = set()  # in the last look
 
-    def follow(self, root: Path, changed: Callable[[], None]) -> ObservedWatch | None:
-        """Call `changed` from a thread after each change below `root`; None if that cannot be."""
-        from watchdog import events
-        from watchdog.observers import Observer
+    def due(self, table: str, now: float) -> bool:
+        """Whether to look for cards: something was mounted, or it is time."""
+        before, self._table = self._table, table
+        return table != before or now >= self._look_at
 
-        class Changed(events.FileSystemEventHandler):
-            def on_any_event(self, event: FileSystemEvent) -> None:
-                changed()
+    def look_soon(self) -> None:
+        """Look again at the next occasion: a card went away."""
+        self._look_at = 0.0
 
-        # Not the opening and closing of files that are only read: a scan would wake itself.
-        kinds: list[type[FileSystemEvent]] = [
-            events.FileCreatedEvent,
-            events.FileModifiedEvent,
-            events.FileMovedEvent,
-            events.FileClosedEvent,
-            events.DirCreatedEvent,
-            events.DirMovedEvent,
-        ]
-        try:
-            if self._observer is None:
-                self._observer = Observer()
-                self._observer.start()
-            return self._observer.schedule(
-                Changed(), os.path.realpath(root), recursive=True, event_filter=kinds
-            )
-        except Exception as error:  # each platform's backend fails in its own way; all are hints
-            if not self._warned:
-                _log.warning(
-                    "changes in %r cannot be watched (%s); looking there from time to time instead",
-                    str(root),
-                    error,
-                )
-            self._warned = True
-            return None
+    def cards(self, clock: Callable[[], float]) -> dict[Path, None]:
+        """Return the cards that are there, in path order of each place."""
+        before, self._unlisted = self._unlisted, set()
 
-    def leave(self, following: ObservedWatch | None) -> None:
-        """Stop following what `follow` returned; its folder may be gone already."""
-        if self._observer is None or following is None:
-            return
-        try:
-            self._observer.unschedule(following)
-        except (KeyError, OSError) as error:
-            _log.debug("no longer watched already: %s (%r)", following, error)
+        def unlisted(folder: Path, error: OSError) -> None:
+            self._unlisted.add(folder)
+            if folder not in before:
+                self._say_unlisted(folder, error)
 
-    def close(self) -> None:
-        """End the watching thread."""
-        if self._observer is not None and self._observer.is_alive():
-            self._observer.stop()
-            self._observer.join()
+        started = clock()
+        found = (card for place in self._places for card in find_cards(place, unlisted=unlisted))
+        cards = dict.fromkeys(found)
+        ended = clock()
+        rest = max(CARDS_SECONDS, _SHARE_OF_TIME * (ended - started))
+        self._look_at = ended + min(rest, self._rescan_seconds)
+        return cards
+
+    def _say_unlisted(self, folder: Path, error: OSError) -> None:
+        if folder in self._places and isinstance(error, FileNotFoundError):
+            _log.warning("%r is not there; waiting for it", str(folder))
+        elif folder in self._places or not isinstance(error, FileNotFoundError | PermissionError):
+            _log.warning("no cards can be found in %r: %s", str(folder), error.strerror)
+        else:  # it went away, or it is another user's
+            _log.info("no cards can be found in %r: %s", str(folder), error.strerror)
 
 
-def mount_table() -> str:
-    """Return Linux's list of mounts, proc(5) mountinfo; empty where there is none."""
-    try:
-        return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return ""
+def _heed(changes: Changes, roots: Iterable[_Root], poll_seconds: float, now: float) -> None:
+    """Scan every root where the system lost changes, or begins to tell of none."""
+    lost, failure = changes.take_lost(), changes.take_failure()
+    if lost:
+        _log.info("more changed at once than the system could tell; looking at everything again")
+    if failure:
+        _log.warning("%s; looking at everything every %g s instead", failure, poll_seconds)
+        changes.close()
+    for root in roots if lost or failure else ():
+        root.changed_at = now
+        if failure:
+            root.following = None
 
 
-def mounts_below(root: str, table: str) -> tuple[str, ...]:
-    r"""Return the lines of `table` for mounts at or below `root` (absolute, links resolved).
-
-    The fifth field is the mount point, with blanks and backslashes as octal `\040`.
-    """
-
-    def point(line: str) -> str:
-        raw = line.split(" ", 5)[4]
-        return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), raw)
-
-    below = root.rstrip("/") + "/"
-    return tuple(line for line in table.splitlines() if (point(line) + "/").startswith(below))
+def way_of(root: Path) -> str:
+    """How changes in `root` will be noticed, in words."""
+    shares = shares_of(root, mount_table())
+    return f"polling ({shares[0].kind})" if shares else "events"

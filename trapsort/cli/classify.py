@@ -11,7 +11,7 @@ import click
 
 from trapsort.cli import common_options, setting_option
 from trapsort.cli.listing import FORMS, format_option, write_text
-from trapsort.cli.options import redlist_option
+from trapsort.cli.options import profile_options, redlist_option
 from trapsort.cli.work import PATHS, open_classifier
 from trapsort.settings import Settings
 
@@ -26,14 +26,16 @@ TABLE = ("path", "label", "probability", "iucn", "reason")
 @PATHS
 @format_option("table", "jsonl")
 @setting_option("--workers", metavar="N", help="Threads that decode and classify.")
+@profile_options
 @redlist_option
 @common_options
 def classify(settings: Settings, /, *, paths: tuple[Path, ...], form: str) -> int:
     """Say what each photo shows; folders are walked. Nothing is recorded.
 
     A null label means that the model abstains; `reason` says why. `top` holds every label with its
-    calibrated probability, `members` what each member of the ensemble says alone. Ends with 1 where
-    a file could not be read as a photo.
+    calibrated probability, `members` what each member of the ensemble says alone, `profile` names
+    the site profile and taxon in force, if any. Ends with 1 where a file could not be read as a
+    photo.
     """
     from trapsort.pipeline import classify_folder
     from trapsort.redlist import red_list
@@ -57,7 +59,9 @@ def classify(settings: Settings, /, *, paths: tuple[Path, ...], form: str) -> in
             yield answer
 
     if form == "jsonl":
-        model = classifier.bundle.model_name
+        bundle = classifier.bundle
+        model = {"model": bundle.model_name}
+        model |= {"profile": bundle.profile} if bundle.profile else {}
         write_text(_line(answer, categories, model) for answer in counted())
     else:
         write_text(FORMS["table"](TABLE, (_row(answer, categories) for answer in counted())))
@@ -67,7 +71,7 @@ def classify(settings: Settings, /, *, paths: tuple[Path, ...], form: str) -> in
     return 1 if failures else 0
 
 
-def _line(answer: Answer, categories: RedList, model: str) -> str:
+def _line(answer: Answer, categories: RedList, model: dict[str, str]) -> str:
     found = answer.prediction
     said: dict[str, Any] = {"path": answer.path, "label": None, "probability": None}
     if found is None:
@@ -84,7 +88,7 @@ def _line(answer: Answer, categories: RedList, model: str) -> str:
             ],
             "iucn": categories.category(found.label) if found.label else None,
         }
-    return json.dumps(said | {"model": model}, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(said | model, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _rounded(probability: float | None) -> float | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from trapsort.cli import common_options
+from trapsort.cli.options import profile_options
 from trapsort.cli.work import open_classifier
 from trapsort.errors import InputError, PhotoError
 from trapsort.settings import Settings
@@ -20,6 +21,7 @@ from trapsort.settings import Settings
     "--out", required=True, metavar="PNG", type=click.Path(dir_okay=False, path_type=Path),
     help="Picture to write.",
 )  # fmt: skip
+@profile_options
 @common_options
 def explain(settings: Settings, /, *, photo: Path, out: Path) -> None:
     """Draw over PHOTO what spoke for its most probable label (Grad-CAM).

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from trapsort.cli import common_options, setting_option
+from trapsort.cli.options import profile_options
 from trapsort.cli.work import PATHS, check_apart, count_files, open_classifier, progress_of, say
 from trapsort.settings import Settings
 
@@ -15,6 +16,7 @@ from trapsort.settings import Settings
 @PATHS
 @setting_option("--station", metavar="NAME", help="Station that these cards belong to.")
 @setting_option("--workers", metavar="N", help="Threads that decode and classify.")
+@profile_options
 @common_options
 def ingest(settings: Settings, /, *, paths: tuple[Path, ...]) -> None:
     """Take in each card or folder PATH once, and account for every file on it.

@@ -27,9 +27,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sightings": ("trapsort.cli.sightings:sightings", "List or count the sightings."),
     "report": ("trapsort.cli.report:report", "Write a report as CSV."),
     "problems": ("trapsort.cli.problems:problems", "List the files that gave no sighting."),
+    "audit": ("trapsort.cli.audit:audit", "Prove that nothing on a card was lost."),
+    "archive": ("trapsort.cli.archive:archive", "Copy a card's photos by station and date."),
+    "evaluate": ("trapsort.cli.evaluate:evaluate", "Measure the model on your labelled photos."),
     "explain": ("trapsort.cli.explain:explain", "Draw where in a photo the model looked."),
     "models": ("trapsort.cli.models:models", "List the models here and in the database."),
     "demo": ("trapsort.cli.demo:demo", "Draw a small synthetic card to try trapsort on."),
+    "doctor": ("trapsort.cli.doctor:doctor", "Say what runs, what is wrong and what to do."),
     "completion": ("trapsort.cli.completion:completion", "Print the completion of a shell."),
 }
 

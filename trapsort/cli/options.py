@@ -82,6 +82,16 @@ _SHARED = (
 )
 
 
+def profile_options(function: F) -> F:
+    """Add --profile and --taxon, which make another model of the bundle."""
+    for option in (
+        setting_option("--taxon", metavar="RANK=NAME", help="Only species of this taxon occur."),
+        setting_option("--profile", metavar="FILE", help="Site profile for the bundle (TOML)."),
+    ):
+        function = option(function)
+    return function
+
+
 def redlist_option(function: F) -> F:
     """Add --redlist, which overrides the setting `red_list`."""
     return setting_option(
@@ -106,6 +116,17 @@ def current_settings() -> Settings:
     options = dict(_given(click.get_current_context()))
     config = options.pop("config", None)
     return merged(options, config=config if isinstance(config, Path) else None)
+
+
+def current_config() -> Path | None:
+    """Return the configuration file that the running command reads, if any."""
+    import os
+
+    from trapsort.settings import PREFIX, config_path
+
+    named = _given(click.get_current_context()).get("config") or os.environ.get(f"{PREFIX}CONFIG")
+    path = Path(str(named)) if named else config_path()
+    return path if named or path.is_file() else None
 
 
 def common_options(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:

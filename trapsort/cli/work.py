@@ -16,8 +16,10 @@ from trapsort.errors import InputError
 from trapsort.settings import Settings, sqlite_file
 
 if TYPE_CHECKING:
+    from trapsort.bundle import Bundle
     from trapsort.ensemble import Classifier
     from trapsort.pipeline import Progress
+    from trapsort.profile import Profile
 
 LINE_EVERY_SECONDS = 10.0
 """Without a terminal: how often a line says how far a card is."""
@@ -72,15 +74,29 @@ def check_apart(settings: Settings, roots: Sequence[Path]) -> None:
             )
 
 
-def open_classifier(settings: Settings) -> Classifier:
-    """Verify the bundle and load its graph; raises `BundleError`."""
+def open_bundle(settings: Settings, profile: Profile | None = None) -> Bundle:
+    """Verify the bundle and apply site profile and taxon; raises `BundleError`, `InputError`.
+
+    `profile` comes before that of the settings.
+    """
+    from trapsort.bundle import load_bundle
+    from trapsort.profile import apply_profile, read_profile, with_taxon
+
+    bundle = load_bundle(settings.bundle)
+    if profile is None and settings.profile is not None:
+        profile = read_profile(settings.profile)
+    bundle = bundle if profile is None else apply_profile(profile, bundle)
+    return bundle if settings.taxon is None else with_taxon(bundle, settings.taxon)
+
+
+def open_classifier(settings: Settings, bundle: Bundle | None = None) -> Classifier:
+    """Load the graph of a bundle, or else of that of the settings, as `open_bundle` opens it."""
     import logging
 
-    from trapsort.bundle import load_bundle
     from trapsort.ensemble import Classifier
     from trapsort.session import open_session
 
-    bundle = load_bundle(settings.bundle)
+    bundle = bundle or open_bundle(settings)
     session = open_session(bundle)
     logging.getLogger(__name__).info(
         "%s runs on %s with %d threads", bundle.model_name, session.provider, settings.workers
@@ -136,13 +152,18 @@ def _bar(root: Path) -> Iterator[Callable[[Progress], None]]:
         Rate(),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(shown(root.name or str(root)), total=None)
+    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task(shown(root.name or str(root)), total=None)
 
-        def show(progress: Progress) -> None:
-            bar.update(task, completed=progress.files, total=progress.total)
+    def show(progress: Progress) -> None:
+        bar.start()  # not before there is something to show: a look may find nothing
+        bar.update(task, completed=progress.files, total=progress.total)
 
+    try:
         yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 class _Lines:

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from trapsort.errors import DatabaseError
+from trapsort.mounts import mount_of, mount_table
 
 BUSY_SECONDS = 30.0  # how long a writer waits for another one
 WRITER = int.from_bytes(b"trapsort")  # PostgreSQL's lock of the one writer; any fixed 64 bits
 IMMEDIATE = "trapsort_immediate"  # option of a connection whose transactions write
+CONNECT_SECONDS = 10  # how long a server may take to answer
 
-# What SQLite says (a part of it) -> what to do. The first that fits.
+# What the database says (a part of it) -> what to do. The first that fits.
 HINTS = {
     "not a database": "the file was left as it is; name another one with --db",
     "malformed": "the file is damaged: keep a copy of it, then either restore a backup or save what"
     " is readable with: sqlite3 DAMAGED .recover | sqlite3 NEW",
     "locked": "another program is writing to it; wait for it or end it, then try again",
+    "lock timeout": "another program is writing to it; wait for it or end it, then try again",
     "disk is full": "make room, then run the same again: what was recorded is kept",
+    "no space left": "make room on the server, then run the same again: what was recorded is kept",
     "readonly": "allow writing to the file and to its folder, or name another one with --db",
     "unable to open": "check that the folder is there and may be written, or name another file"
     " with --db",
     "disk i/o": "check the disk and its connection, then run the same again: what was recorded is"
     " kept",
+    "password": "put the password into ~/.pgpass, a line HOST:PORT:DATABASE:USER:PASSWORD",
+    "role ": "check the user in the database's address",
+    "does not exist": "create it on the server (createdb NAME), or check the address",
+    "permission denied": "ask the owner of the database to grant this user all rights on it",
+    "connection": "check the address, the network and whether the server runs, then run the same"
+    " again: what was recorded is kept",
 }
 OTHER_HINT = "nothing of this step was recorded; check the database's address and try again"
 
@@ -59,9 +71,7 @@ def connect(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:
         if kind == "sqlite":
             return _sqlite(parsed, busy_seconds)
         if kind == "postgresql":
-            # psycopg 3 is the driver that the extra `postgres` installs.
-            named = parsed.drivername != kind
-            return create_engine(parsed if named else parsed.set(drivername=f"{kind}+psycopg"))
+            return _postgresql(parsed, busy_seconds)
     except (ArgumentError, ValueError):
         # Without the cause: what SQLAlchemy says may quote the password.
         raise DatabaseError(
@@ -93,9 +103,6 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that writes, one at a time; it is whole or, after any exception, not."""
     writer = engine.execution_options(**{IMMEDIATE: True})
     with told(name_of(engine)), writer.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            # The same promise as BEGIN IMMEDIATE; released with the transaction.
-            connection.execute(select(func.pg_advisory_xact_lock(WRITER)))
         yield connection
 
 
@@ -106,16 +113,46 @@ def name_of(engine: Engine) -> str:
     return engine.url.render_as_string(hide_password=True)
 
 
-def use_wal(engine: Engine) -> None:
-    """Let readers of a SQLite file work while another writes; the file remembers this."""
+def set_journal(engine: Engine) -> None:
+    """Let readers of a SQLite file work while another writes; the file remembers this.
+
+    Not on a network drive, where the shared memory that this takes does not work.
+    """
     if engine.dialect.name != "sqlite":
         return
+    mode = "DELETE" if on_network(engine) else "WAL"
     with told(name_of(engine)):
         pooled = engine.raw_connection()
         try:
-            pooled.cursor().execute("PRAGMA journal_mode = WAL").fetchone()
+            pooled.cursor().execute(f"PRAGMA journal_mode = {mode}").fetchone()
         finally:
             pooled.close()
+
+
+def on_network(engine: Engine) -> str | None:
+    """Return the kind of network drive that a SQLite file is on; None for a local disk."""
+    if engine.dialect.name != "sqlite":
+        return None
+    mount = mount_of(os.path.realpath(name_of(engine)), mount_table())
+    return mount.kind if mount is not None and mount.is_share else None
+
+
+def _postgresql(url: URL, busy_seconds: float) -> Engine:
+    # psycopg 3 is the driver that the extra `postgres` installs.
+    url = url if "+" in url.drivername else url.set(drivername=f"{url.drivername}+psycopg")
+    usual = {"connect_timeout": CONNECT_SECONDS, "fallback_application_name": "trapsort"}
+    given = {name: value for name, value in usual.items() if name not in url.query}
+    # A watch outlives the server's restarts: each connection is tried before it is used.
+    engine = create_engine(url, connect_args=given, pool_pre_ping=True)
+    event.listen(engine, "begin", partial(_begin_on_server, round(busy_seconds * 1000)))
+    return engine
+
+
+def _begin_on_server(busy_milliseconds: int, connection: Connection) -> None:
+    # The same promise as BEGIN IMMEDIATE; both are over with the transaction.
+    if connection.get_execution_options().get(IMMEDIATE, False):
+        wait = f"SET LOCAL lock_timeout = {busy_milliseconds}"
+        connection.exec_driver_sql(f"{wait}; SELECT pg_advisory_xact_lock({WRITER})")
 
 
 def _sqlite(url: URL, busy_seconds: float) -> Engine:

@@ -11,10 +11,10 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from trapsort.errors import DatabaseError
-from trapsort.store.engine import name_of, reading, told, use_wal, writing
+from trapsort.store.engine import name_of, on_network, reading, set_journal, told, writing
 
 FOLDER = Path(__file__).parent / "migrations"
-REVISIONS = ("0001",)  # oldest first; listed here because importing Alembic costs every start
+REVISIONS = ("0001", "0002")  # oldest first; listed, because importing Alembic costs every start
 
 _log = logging.getLogger(__name__)
 
@@ -27,11 +27,21 @@ def migrate(engine: Engine, *, revisions: Sequence[str] = REVISIONS, folder: Pat
     Raises:
         DatabaseError: it holds something else, a newer schema, or cannot be copied or written.
     """
+    drive = on_network(engine)
+    if drive:
+        _log.warning(
+            "the database %s is on a network drive (%s), where SQLite may lose data when two"
+            " programs use it: keep it on a local disk, or use PostgreSQL for several machines",
+            name_of(engine),
+            drive,
+        )
     with reading(engine) as connection:
         found = _revision(connection, revisions)
+    if drive and found is not None:
+        set_journal(engine)  # it may have been made on a local disk
     if found == revisions[-1]:
         return
-    use_wal(engine)
+    set_journal(engine)
     with writing(engine) as connection:
         found = _revision(connection, revisions)  # another process may have been first
         if found == revisions[-1]:

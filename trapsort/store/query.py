@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from trapsort.errors import InputError
 from trapsort.redlist import LISTS, RedList, matches
 from trapsort.redlist import red_list as read_red_list
 from trapsort.store.rows import UNCLASSIFIED, ModelRow, ProblemRow, Sighting, SightingQuery
+from trapsort.store.statements import Row, chunks
 from trapsort.store.tables import (
     cards,
     models,
@@ -37,7 +39,7 @@ from trapsort.store.tables import (
     sightings,
     stations,
 )
-from trapsort.store.write import Row, chunks, root_text
+from trapsort.store.write import root_text
 
 ROWS_AT_ONCE = 500  # rows that a stream holds in memory
 HASHES_AT_ONCE = 10_000
@@ -135,8 +137,9 @@ def find_known(
 
 
 def find_hashes(connection: Connection) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return the perceptual hashes of all photos and the photos' ids, in the order of the ids."""
+    """Return the perceptual hashes of live photos and the photos' ids, in the order of the ids."""
     statement = select(photos.c.perceptual_hash, photos.c.id).order_by(photos.c.id)
+    statement = statement.where(photos.c.superseded_by.is_(None))
     options = {"stream_results": True, "yield_per": HASHES_AT_ONCE}
     parts = [np.empty((0, 2), dtype=np.int64)]
     for part in connection.execute(statement, execution_options=options).partitions():
@@ -167,8 +170,10 @@ def stored_red_list(connection: Connection) -> list[Row]:
 
 def _stream(connection: Connection, statement: Select[*tuple[object, ...]]) -> Iterator[Row]:
     options = {"stream_results": True, "yield_per": ROWS_AT_ONCE}
-    for row in connection.execute(statement, execution_options=options):
-        yield row._asdict()
+    # Closed also where the caller asks for no more: a server's cursor does not close by itself.
+    with closing(connection.execute(statement, execution_options=options)) as rows:
+        for row in rows:
+            yield row._asdict()
 
 
 def _conditions(query: SightingQuery, listed: RedList) -> Iterator[ColumnElement[bool]]:
@@ -225,10 +230,15 @@ def _has_label(labels: Sequence[str], *, or_none: bool = False) -> ColumnElement
 def _at_station(station: str) -> Select[int]:
     """Select the photos of a station's cards, by index; the view's station has none."""
     placed = places_seen.join(cards).join(stations, stations.c.id == cards.c.station_id)
-    return select(places_seen.c.photo_id).select_from(placed).where(stations.c.name == station)
+    here = (stations.c.name == station, places_seen.c.superseded.is_(None))
+    return select(places_seen.c.photo_id).select_from(placed).where(*here)
 
 
 def _on_card(card: str) -> Select[int]:
-    """Select the photos that were ever seen on a card, named by its folder or a way to it."""
+    """Select the photos that were ever seen on a card, named by its folder or a way to it.
+
+    Not those that gave way to other content there.
+    """
     roots = {card, root_text(card), root_text(Path(card).resolve())}
-    return select(places_seen.c.photo_id).join(cards).where(cards.c.root.in_(roots))
+    here = (cards.c.root.in_(roots), places_seen.c.superseded.is_(None))
+    return select(places_seen.c.photo_id).join(cards).where(*here)

@@ -85,8 +85,9 @@ class Sighting:
 
     A label comes either from a reviewer or from a model with its calibrated probability, never from
     both: `reviewed` says which, and the fields of the other are None. `label` is None where the
-    model abstained, for `reason`. `path` and `card` are the first place where the photo was seen,
-    `flags` are sorted and separated by spaces, the position is the station's, else the camera's.
+    model abstained, for `reason`. `path` and `card` are the first place where the photo was seen
+    and nothing took its place, `flags` are sorted and separated by spaces, the position is the
+    station's, else the camera's.
     """
 
     photo_id: int
@@ -116,9 +117,9 @@ class SightingQuery:
     """Which sightings; every condition that is set must hold, all bounds are included.
 
     `species` names labels or scientific names ('unknown': those without a label), `iucn` categories
-    that lie within a label's range, `card` a folder where the photo was ever seen. `since` and
-    `until` are camera dates, `recorded_since` and `recorded_until` UTC text. `min_probability` is
-    asked of models only: what a person said passes.
+    that lie within a label's range, `card` a folder where the photo was ever seen and nothing took
+    its place. `since` and `until` are camera dates, `recorded_since` and `recorded_until` UTC text.
+    `min_probability` is asked of models only: what a person said passes.
     """
 
     species: tuple[str, ...] = ()
@@ -150,12 +151,16 @@ class ProblemRow:
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """A bundle that has classified into this record, first at `added` (UTC)."""
+    """A bundle that has classified into this record, first at `added` (UTC).
+
+    With a site profile in force, `profile` names it and `digest` is that of both together.
+    """
 
     name: str
     version: str
     digest: str
     added: str
+    profile: str = ""
 
 
 def _counted(number: int, noun: str) -> str:

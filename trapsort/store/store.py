@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from trapsort.store import audit, write
 from trapsort.store import query as ask
-from trapsort.store import write
+from trapsort.store.audit import CardRow, Original, PlaceRow
 from trapsort.store.engine import BUSY_SECONDS, connect, reading, writing
+from trapsort.store.hold import hold
 from trapsort.store.migrate import migrate
 from trapsort.store.rows import (
     Account,
@@ -22,6 +25,7 @@ from trapsort.store.rows import (
     Sighting,
     SightingQuery,
 )
+from trapsort.store.statements import Row
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +72,16 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
+    def hold(self, name: str = "watch") -> AbstractContextManager[None]:
+        """Keep a second holder of this name, from any machine, off a server's database.
+
+        On an SQLite file it does nothing: a lock file beside it keeps others off.
+
+        Raises:
+            BusyError: another one holds it; the message says who.
+        """
+        return hold(self._engine, name)
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -87,10 +101,13 @@ class Store:
         with writing(self._engine) as connection:
             return write.add_card(connection, root, volume, station)
 
-    def model(self, name: str, version: str, digest: str) -> int:
-        """Return the id of a bundle, new or known by its digest; from now on it is preferred."""
+    def model(self, name: str, version: str, digest: str, profile: str = "") -> int:
+        """Return the id of a bundle, new or known by its digest; from now on it is preferred.
+
+        `profile` names the site profile that is in force; `digest` is then that of both together.
+        """
         with writing(self._engine) as connection:
-            return write.add_model(connection, name, version, digest)
+            return write.add_model(connection, name, version, digest, profile)
 
     def record(
         self,
@@ -106,7 +123,9 @@ class Store:
         A record whose content is known already adds a place, and a prediction where this model has
         made none. `seen` are files with the sha256 of recorded photos (of this batch too): places.
         A place that can be read now resolves its problem, one that fails again renews it. A photo
-        among both `records` and `problems` counts as recorded.
+        among both `records` and `problems` counts as recorded. Content that is found at a path of
+        the card where there was other content supersedes it, unless both have camera times that
+        differ; superseded content that is met again anywhere is live again.
 
         Raises:
             DatabaseError: nothing was recorded.
@@ -154,19 +173,23 @@ class Store:
     # Reading ------------------------------------------------------------------------------------
 
     def known(self, sha256s: Sequence[bytes], model_id: int) -> dict[bytes, bool]:
-        """Return for each content that is recorded whether that model has given an answer."""
+        """Return for each content that is recorded whether that model has given an answer.
+
+        Superseded content is known, too: recorded as `seen` at a place, it is live again.
+        """
         with reading(self._engine) as connection:
             return ask.find_known(connection, sha256s, model_id)
 
     def perceptual_hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """Return the perceptual hashes of all photos and the photos' ids, in order of the ids."""
+        """Return the perceptual hashes of live photos and the photos' ids, in order of the ids."""
         with reading(self._engine) as connection:
             return ask.find_hashes(connection)
 
     def sightings(self, query: SightingQuery | None = None) -> Iterator[Sighting]:
         """Stream sightings by camera time (none last), path and photo, a photo once.
 
-        All come from one state of the database, however long the caller takes.
+        Superseded photos are left out. All come from one state of the database, however long the
+        caller takes.
         """
         asked = query or SightingQuery()
         return self._stream(lambda connection: ask.find_sightings(connection, asked))
@@ -194,6 +217,34 @@ class Store:
         with reading(self._engine) as connection:
             return ask.find_unreadable(connection, root, volume)
 
+    def cards(self) -> list[CardRow]:
+        """Return all cards, those first that were seen last."""
+        with reading(self._engine) as connection:
+            return audit.find_cards(connection)
+
+    def places(self, card_id: int, paths: Iterable[bytes]) -> list[PlaceRow]:
+        """Return what is at these paths of a card, the first seen first, superseded ones left out.
+
+        Where a camera used a name again there are several.
+        """
+        with reading(self._engine) as connection:
+            return audit.find_places(connection, card_id, paths)
+
+    def open_problems(self, card_id: int, paths: Iterable[bytes]) -> dict[bytes, tuple[str, str]]:
+        """Return reason and time last seen (UTC text) of the open problems at these paths."""
+        with reading(self._engine) as connection:
+            return audit.find_open_problems(connection, card_id, paths)
+
+    def originals(self, sha256s: Iterable[bytes]) -> dict[bytes, Original]:
+        """Return those of these contents that are recorded, superseded ones among them."""
+        with reading(self._engine) as connection:
+            return audit.find_originals(connection, sha256s)
+
+    def cards_holding(self, contents: Mapping[bytes, bytes]) -> set[int]:
+        """Return the cards that hold one of these contents (path -> sha256) at its path."""
+        with reading(self._engine) as connection:
+            return audit.find_cards_holding(connection, contents)
+
     def models(self) -> list[ModelRow]:
         """Return the models that have classified into this record, oldest first."""
         with reading(self._engine) as connection:
@@ -206,7 +257,7 @@ class Store:
     def _sync_red_list(self) -> None:
         """Give SQL users of the view this version's Red List; mostly it is there already."""
 
-        def key(row: write.Row) -> tuple[str, str]:
+        def key(row: Row) -> tuple[str, str]:
             return row["list"], row["label"]
 
         wanted = ask.red_list_rows()

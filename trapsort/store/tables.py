@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 NAMING = {
@@ -31,6 +32,7 @@ NAMING = {
 }
 METADATA = MetaData(naming_convention=NAMING)
 NO_DETECTOR = ""  # the detector of a region that is the whole photo
+SUPERSEDED = text("superseded_by IS NOT NULL")
 
 # SQLite numbers rows by itself only where the key's type is INTEGER.
 Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -75,9 +77,12 @@ photos = Table(
     _link("near_duplicate_of", "photos.id", nullable=True),
     Column("near_duplicate_bits", Integer),
     _need("first_seen", Text),
+    # The content that was found at its last place instead; such a photo is in no listing.
+    _link("superseded_by", "photos.id", nullable=True),
     UniqueConstraint("sha256"),
     Index(None, "camera_time"),
     Index(None, "first_seen"),
+    Index(None, "superseded_by", sqlite_where=SUPERSEDED, postgresql_where=SUPERSEDED),
 )
 
 stations = Table(
@@ -114,6 +119,7 @@ places_seen = Table(
     _need("mtime_ns", BigInteger),
     _need("first_seen", Text),
     _need("last_seen", Text),
+    Column("superseded", Text),  # when other content was found at this path of the card
     UniqueConstraint("card_id", "path_bytes", "photo_id"),
     Index(None, "photo_id"),
 )
@@ -142,6 +148,8 @@ models = Table(
     _need("added", Text),
     # A counter, no time: a field station's clock may run backwards. The greatest was used last.
     _need("last_used", BigInteger),
+    # Of the site profile in force; with one, the digest is that of bundle and profile together.
+    Column("profile", Text, nullable=False, server_default=""),
     UniqueConstraint("digest"),
 )
 
@@ -240,7 +248,8 @@ red_list = Table(
     _need("citation", Text),
 )
 
-# The view: a photo a row. scientific_name and iucn are those of the list `iucn`.
+# The view: a photo a row, without superseded ones; scientific_name and iucn are those of the list
+# `iucn`.
 sightings = Table(
     "sightings",
     MetaData(),

@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from trapsort.errors import InputError
 from trapsort.scan import display_name
+from trapsort.store.places import add_places
 from trapsort.store.rows import UNCLASSIFIED, Account, Record, Recorded
+from trapsort.store.statements import Row, chunks, insert_one, merge
 from trapsort.store.tables import (
     NO_DETECTOR,
     cards,
     models,
     photos,
-    places_seen,
     predictions,
     problems,
     red_list,
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
     from trapsort.ensemble import Prediction
     from trapsort.scan import Photo, Problem
 
-T = TypeVar("T")
-Row = Mapping[str, Any]  # column -> value, as SQLAlchemy takes them
-
-IN_CHUNK = 500  # values in one IN; a statement of old SQLite takes 999
 EXIF_COLUMNS = (
     "camera_time",
     "utc_offset",
@@ -60,12 +56,6 @@ WHOLE_PHOTO = {"x": 0.0, "y": 0.0, "width": 1.0, "height": 1.0, "detector": NO_D
 def utc_now() -> str:
     """Return the time as the record writes it, UTC to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def chunks(values: Iterable[T], size: int = IN_CHUNK) -> Iterator[list[T]]:
-    """Cut distinct values into lists that fit one statement."""
-    distinct = list(dict.fromkeys(values))
-    return (distinct[at : at + size] for at in range(0, len(distinct), size))
 
 
 def photo_ids(connection: Connection, sha256s: Iterable[bytes]) -> dict[bytes, int]:
@@ -98,24 +88,24 @@ def add_card(connection: Connection, root: Path, volume: str, station: str | Non
         of_none = known.where(cards.c.station_id.is_(None))
         found = connection.execute(of_station).scalar() or connection.execute(of_none).scalar()
     if found is None:
-        return _insert_one(connection, cards, row | {"first_seen": now, "last_seen": now})
+        return insert_one(connection, cards, row | {"first_seen": now, "last_seen": now})
     renewed = update(cards).where(cards.c.id == found).values(**row, last_seen=now)
     connection.execute(renewed)
     return int(found)
 
 
 def _station(connection: Connection, name: str) -> int:
-    _merge(connection, stations, ("name",), [{"name": name}])
+    merge(connection, stations, ("name",), [{"name": name}])
     found = select(stations.c.id).where(stations.c.name == name)
     return int(connection.execute(found).scalar_one())
 
 
-def add_model(connection: Connection, name: str, version: str, digest: str) -> int:
+def add_model(connection: Connection, name: str, version: str, digest: str, profile: str) -> int:
     """Return the id of a bundle, new or known by its digest; it is now the one used last."""
     uses = connection.execute(select(func.coalesce(func.max(models.c.last_used), 0))).scalar_one()
-    row = {"name": name, "version": version, "digest": digest, "added": utc_now()}
-    row["last_used"] = uses + 1
-    _merge(connection, models, ("digest",), [row], ("last_used",))
+    row = {"name": name, "version": version, "digest": digest, "profile": profile}
+    row |= {"added": utc_now(), "last_used": uses + 1}
+    merge(connection, models, ("digest",), [row], ("last_used",))
     known = select(models.c.id).where(models.c.digest == digest)
     return int(connection.execute(known).scalar_one())
 
@@ -136,14 +126,14 @@ def add_batch(
         firsts.setdefault(record.sha256, record)
     ids = photo_ids(connection, [*firsts, *(sha256 for _, sha256 in seen)])
     new = [record for sha256, record in firsts.items() if sha256 not in ids]
-    _merge(connection, photos, ("sha256",), [_photo_row(record, now) for record in new])
+    merge(connection, photos, ("sha256",), [_photo_row(record, now) for record in new])
     ids |= photo_ids(connection, [record.sha256 for record in new])
     _link_within(connection, records, new, ids)
     _add_predictions(
         connection, model_id, {ids[key]: r.prediction for key, r in firsts.items()}, now
     )
     places = [(r.photo, ids[r.sha256]) for r in records] + [(p, ids[key]) for p, key in seen]
-    _add_places(connection, card_id, places, now)
+    add_places(connection, card_id, places, now)
     placed = {photo.relative for photo, _ in places}
     _resolve(connection, card_id, placed, now)
     _add_problems(connection, card_id, failed, now)
@@ -157,7 +147,7 @@ def add_batch(
 def add_run(connection: Connection, card_id: int, model_id: int | None) -> int:
     """Note that a card is being taken in; return the run's id."""
     row = _run_row(Account()) | {"card_id": card_id, "model_id": model_id, "started": utc_now()}
-    return _insert_one(connection, runs, row)
+    return insert_one(connection, runs, row)
 
 
 def end_run(connection: Connection, run_id: int, account: Account) -> None:
@@ -174,7 +164,7 @@ def add_review(
         raise InputError(f"there is no photo {photo_id}", "take an id that `sightings` shows")
     row = {"photo_id": photo_id, "label": label, "count": count}
     row |= {"reviewer": reviewer, "note": note, "time": utc_now()}
-    return _insert_one(connection, reviews, row)
+    return insert_one(connection, reviews, row)
 
 
 def resolve(connection: Connection, problem_ids: Iterable[int]) -> None:
@@ -189,30 +179,6 @@ def replace_red_list(connection: Connection, rows: Sequence[Row]) -> None:
     """Make the table `red_list` these rows."""
     connection.execute(delete(red_list))
     connection.execute(insert(red_list), rows)
-
-
-def _insert_one(connection: Connection, table: Table, row: Row) -> int:
-    return int(connection.execute(insert(table).values(row).returning(table.c.id)).scalar_one())
-
-
-def _merge(
-    connection: Connection,
-    table: Table,
-    keys: Sequence[str],
-    rows: Sequence[Row],
-    changes: Sequence[str] = (),
-) -> None:
-    """Insert rows; where one with these keys is there, set its `changes` or leave it alone."""
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    if changes:
-        new = {column: statement.excluded[column] for column in changes}
-        statement = statement.on_conflict_do_update(index_elements=keys, set_=new)
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=keys)
-    connection.execute(statement, rows)
 
 
 def _photo_row(record: Record, now: str) -> Row:
@@ -265,7 +231,7 @@ def _add_predictions(
     """
     found = {photo_id: each for photo_id, each in predicted.items() if each is not None}
     whole = [{"photo_id": photo_id, **WHOLE_PHOTO} for photo_id in found]
-    _merge(connection, regions, ("photo_id", *WHOLE_PHOTO), whole)
+    merge(connection, regions, ("photo_id", *WHOLE_PHOTO), whole)
     rows: list[dict[str, Any]] = []
     for chunk in chunks(found):
         query = select(regions.c.photo_id, regions.c.id).where(
@@ -280,7 +246,7 @@ def _add_predictions(
             predictions.c.reason == UNCLASSIFIED,
         )
         connection.execute(unanswered)
-    _merge(connection, predictions, ("region_id", "model_id"), rows)
+    merge(connection, predictions, ("region_id", "model_id"), rows)
 
 
 def _prediction_row(
@@ -298,25 +264,6 @@ def _prediction_row(
         "members": json.dumps(members, ensure_ascii=False),
         "created": now,
     }
-
-
-def _add_places(
-    connection: Connection, card_id: int, places: Iterable[tuple[Photo, int]], now: str
-) -> None:
-    rows = [
-        {
-            "photo_id": photo_id,
-            "card_id": card_id,
-            "path_bytes": photo.relative,
-            "path": photo.name,
-            "mtime_ns": photo.mtime_ns,
-            "first_seen": now,
-            "last_seen": now,
-        }
-        for photo, photo_id in places
-    ]
-    keys = ("card_id", "path_bytes", "photo_id")
-    _merge(connection, places_seen, keys, rows, ("mtime_ns", "last_seen"))
 
 
 def _resolve(connection: Connection, card_id: int, readable: Iterable[bytes], now: str) -> None:
@@ -344,7 +291,7 @@ def _add_problems(
         for problem in failed
     ]
     changes = ("reason", "detail", "last_seen", "resolved")
-    _merge(connection, problems, ("card_id", "path_bytes"), rows, changes)
+    merge(connection, problems, ("card_id", "path_bytes"), rows, changes)
 
 
 def _run_row(account: Account) -> dict[str, Any]:

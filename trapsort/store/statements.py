@@ -1,0 +1,45 @@
+"""Statements that SQLite and PostgreSQL both take, however many values there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Table, insert
+from sqlalchemy.dialects import postgresql, sqlite
+
+T = TypeVar("T")
+Row = Mapping[str, Any]  # column -> value, as SQLAlchemy takes them
+
+IN_CHUNK = 500  # values in one IN; a statement of old SQLite takes 999
+
+
+def chunks(values: Iterable[T], size: int = IN_CHUNK) -> Iterator[list[T]]:
+    """Cut distinct values into lists that fit one statement."""
+    distinct = list(dict.fromkeys(values))
+    return (distinct[at : at + size] for at in range(0, len(distinct), size))
+
+
+def insert_one(connection: Connection, table: Table, row: Row) -> int:
+    """Insert a row and return its id."""
+    return int(connection.execute(insert(table).values(row).returning(table.c.id)).scalar_one())
+
+
+def merge(
+    connection: Connection,
+    table: Table,
+    keys: Sequence[str],
+    rows: Sequence[Row],
+    changes: Sequence[str] = (),
+) -> None:
+    """Insert rows; where one with these keys is there, set its `changes` or leave it alone."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    if changes:
+        new = {column: statement.excluded[column] for column in changes}
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=new)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=keys)
+    connection.execute(statement, rows)
