@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trapsort.errors import TrapsortError
+from trapsort.errors import SettingsError, TrapsortError
 
 if TYPE_CHECKING:
     from training.recipe import Recipe
@@ -29,6 +29,7 @@ class Run:
     out: Path
     exports: Path
     only: str | None
+    refit: Path | None = None
 
 
 def _prepare(run: Run) -> None:
@@ -59,6 +60,20 @@ def _stack(run: Run) -> None:
     from training.data import load_dataset
     from training.stack import fit_stack
 
+    if run.refit is not None:
+        from training.refit import refit
+
+        recipe = _recipe(run)
+        folder = refit(
+            load_dataset(run.out),
+            recipe,
+            corrections=run.refit,
+            bundle_folder=run.exports / f"{recipe.name}-{recipe.version}",
+            out=run.out,
+            exports=run.exports,
+        )
+        click.echo(f"written to {folder}")
+        return
     fit_stack(load_dataset(run.out), _recipe(run), run.out)
 
 
@@ -85,8 +100,40 @@ STEPS: dict[str, Callable[[Run], None]] = {
 }
 
 
+def _quantise(run: Run) -> None:
+    from training.data import load_dataset
+    from training.quantise import quantise_members
+
+    for name, drift in quantise_members(load_dataset(run.out), _recipe(run), run.out).items():
+        before, after = drift.milliseconds
+        click.echo(
+            f"{name} in 8 bits: the same label for {drift.agreement:.1%} of {drift.photos} photos, "
+            f"probabilities {drift.mean_drift:.3f} off (at most {drift.most_drift:.3f}), "
+            f"{before:.1f} to {after:.1f} ms, {drift.bytes[0]:,} to {drift.bytes[1]:,} bytes"
+        )
+
+
+def _prepare_reviewed(database: str, originals: Path, target: Path) -> None:
+    from training.reviews import write_reviewed
+
+    count = write_reviewed(database, originals, target)
+    click.echo(
+        f"{target}: {count.labelled} photos with what people said of them; of {count.missing} "
+        f"others that were reviewed no original lies below {originals}"
+    )
+
+
+def _only_with(step: str, wanted: str, option: str) -> None:
+    if step != wanted:
+        raise SettingsError(f"{option} belongs to the step {wanted}.", f"Name the step {wanted}.")
+
+
+PUBLISHED = ("explore", "crossval", "tune", "evaluate", "explain")
+"""Steps that only recipes of kind `published` have; see `training.steps`."""
+
+
 @click.command()
-@click.argument("step", type=click.Choice([*STEPS, "all"]))
+@click.argument("step", type=click.Choice([*STEPS, "quantise", *PUBLISHED, "all"]))
 @click.option("--recipe", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option(
     "--data",
@@ -97,9 +144,10 @@ STEPS: dict[str, Callable[[Run], None]] = {
 )
 @click.option(
     "--weights",
-    type=click.Path(path_type=Path),
     default=None,
-    help="folder of the starting weights that the recipe names  [default: DATA/weights]",
+    metavar="imagenet|none|FILE|DIR",
+    help="starting weights; DIR holds the files that the recipe names  [default: DATA/weights, "
+    "or imagenet for a published system]",
 )
 @click.option(
     "--out",
@@ -115,21 +163,85 @@ STEPS: dict[str, Callable[[Run], None]] = {
     help="folder that the bundle is written into",
 )
 @click.option("--member", "only", default=None, help="fit only the member of this name")
+@click.option(
+    "--from-db",
+    default=None,
+    metavar="URL",
+    help="prepare: a labelled set, OUT/reviewed.csv, from the reviews in a sightings database of "
+    "photos whose originals lie below --data",
+)
+@click.option(
+    "--refit",
+    type=click.Path(path_type=Path, exists=True),
+    default=None,
+    help="stack: fit only meta-learner, calibration and thresholds anew with the labelled photos "
+    "of this CSV, and write the bundle's next version",
+)
+@click.option("--resume", is_flag=True, help="published systems: skip steps that are whole")
+@click.option("--small", is_flag=True, help="published systems: the recipe's quick demonstration")
+@click.option(
+    "--clip",
+    type=click.Path(path_type=Path, exists=True),
+    default=None,
+    help="published systems: folder of an ONNX CLIP that leaves out photos without an animal",
+)
+@click.option(
+    "--persons",
+    type=click.Path(path_type=Path, exists=True),
+    default=None,
+    help="published systems: ONNX person detector that leaves out photos of people",
+)
 def main(
     step: str,
     recipe: Path,
     data: Path,
-    weights: Path | None,
+    weights: str | None,
     out: Path | None,
     exports: Path,
     only: str | None,
+    from_db: str | None,
+    refit: Path | None,
+    resume: bool,
+    small: bool,
+    clip: Path | None,
+    persons: Path | None,
 ) -> None:
     """Run one STEP of a recipe, or all of them."""
+    from training.config import KIND, recipe_kind
+
     out = out or Path("build") / recipe.stem
-    run = Run(recipe, data, weights or data / "weights", out, exports, only)
     try:
+        if from_db is not None:
+            _only_with(step, "prepare", "--from-db")
+            _prepare_reviewed(from_db, data, out / "reviewed.csv")
+            return
+        if refit is not None:
+            _only_with(step, "stack", "--refit")
+        if recipe_kind(recipe) == KIND and refit is None:
+            from training.steps import PublishedRun, run_published
+
+            run_published(
+                step,
+                PublishedRun(
+                    recipe=recipe,
+                    data=data,
+                    weights=weights or "imagenet",
+                    out=out,
+                    resume=resume,
+                    small=small,
+                    clip=clip,
+                    persons=persons,
+                ),
+            )
+            return
+        if step in PUBLISHED:
+            raise SettingsError(
+                f"{recipe} has no step {step}.", f"It has: {', '.join(STEPS)}, all."
+            )
+        start = Path(weights) if weights else data / "weights"
+        run = Run(recipe, data, start, out, exports, only, refit)
         for name in STEPS if step == "all" else [step]:
-            STEPS[name](run)
+            (_quantise if name == "quantise" else STEPS[name])(run)
     except TrapsortError as error:
         click.echo(f"training: {error}", err=True)
         sys.exit(error.exit_code)

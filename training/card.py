@@ -98,10 +98,10 @@ def _results(recipe: Recipe, metrics: dict[str, Any]) -> str:
     return f"""## Results
 
 The test split ({test["photos"]} photos, {share} of the near-duplicate groups) took no part in
-training, stacking, calibration, thresholds or the choice of members. The 95 % interval of its top-1
-is {percent(low)} to {percent(high)}. Labels are scored as they came; some are wrong, so no model
-can reach 100 %. Of {test["accepted"]} accepted test photos {test["wrong_accepted"]} were named
-otherwise than their label.
+training, stacking, calibration or thresholds; members are chosen by out-of-fold figures. The 95 %
+interval of its top-1 is {percent(low)} to {percent(high)}. Labels are scored as they came; some are
+wrong, so no model can reach 100 %. Of {test["accepted"]} accepted test photos
+{test["wrong_accepted"]} were named otherwise than their label.
 
 {table(["", f"test ({test['photos']})", f"out of fold ({folds['photos']})"], rows)}
 

@@ -15,12 +15,12 @@ import keras
 import numpy as np
 from keras import layers
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from training.augment import draw_views
-from training.backbones import load_npz
 from training.data import TEST, Dataset
 from training.fit import (
     Dense,
@@ -30,6 +30,7 @@ from training.fit import (
     build_network,
     dense_arrays,
     dense_layers,
+    dense_logits,
     feature_maps,
     fit_member,
     load_arrays,
@@ -40,11 +41,10 @@ from training.fit import (
     save_arrays,
     set_rear_weights,
 )
-from training.recipe import MemberRecipe, Recipe
+from training.recipe import MemberRecipe, Recipe, TeacherRecipe
 from training.witness import build_witness, testify
 
 FINAL = "final"
-TEACHER = "mobilenetv2_imagenet.npz"
 
 
 def usable(dataset: Dataset) -> NDArray[np.int64]:
@@ -75,7 +75,7 @@ def frozen_features(dataset: Dataset, recipe: Recipe, weights: Path, out: Path) 
     return features
 
 
-def member_weights(member: MemberRecipe, weights: Path) -> Path | str | None:
+def member_weights(member: MemberRecipe | TeacherRecipe, weights: Path) -> Path | str | None:
     """Where a member starts from: `imagenet`, `none`, or a file of the folder `weights`."""
     if member.weights == "imagenet":
         return "imagenet"
@@ -137,23 +137,59 @@ class Inputs:
         self.views, self.clean = stored[:-1], stored[-1]
 
 
-def teacher_answers(views: NDArray[np.uint8], weights: Path, out: Path) -> Floats:
-    """ImageNet probabilities (views, n, 1000) of MobileNetV2 for the augmented photos."""
-    path = out / "teacher.npy"
+def teacher_maps(
+    views: NDArray[np.uint8], member: MemberRecipe, weights: Path, path: Path
+) -> NDArray[np.float16]:
+    """Feature maps of a member's teachers for each view, side by side, kept at `path`.
+
+    (views, n, 7, 7, channels), each channel of unit variance on some of the photos.
+    """
     if not path.exists():
         image = layers.Input(views.shape[2:], dtype="uint8")
-        teacher = keras.applications.MobileNetV2(weights=None)
-        load_npz(teacher, weights / TEACHER)
-        model = keras.Model(image, teacher(layers.Rescaling(1 / 127.5, offset=-1.0)(image)))
-        answers = [
-            np.concatenate(
-                [model.predict_on_batch(view[i : i + 64]) for i in range(0, len(view), 64)]
-            )
-            for view in views
+        networks = [
+            build_network(teacher.backbone, member_weights(teacher, weights)).whole
+            for teacher in member.teachers
         ]
-        np.save(path, np.stack(answers).astype(np.float16))
-    stored: Floats = np.load(path)
+        joined = layers.Concatenate()([network(image) for network in networks])
+        some = views[0, :: max(1, views.shape[1] // 250)]
+        sample = np.zeros((len(some), *joined.shape[1:]), np.float16)
+        feature_maps(keras.Model(image, joined), some, sample)
+        deviation = sample.astype(np.float32).std(axis=(0, 1, 2))
+        scaled = layers.Rescaling(1 / (deviation + 1e-2))(joined)
+        partial = path.with_suffix(".partial")
+        maps = np.lib.format.open_memmap(
+            partial, mode="w+", dtype=np.float16, shape=(*views.shape[:2], *joined.shape[1:])
+        )
+        for view, photos in enumerate(views):
+            print(f"{member.name}: teachers, view {view + 1} of {len(views)}", flush=True)
+            feature_maps(keras.Model(image, scaled), photos, maps[view])
+        maps.flush()
+        partial.rename(path)
+    stored: NDArray[np.float16] = np.load(path, mmap_mode="r")
     return stored
+
+
+def run_targets(
+    label: NDArray[np.int64],
+    classes: int,
+    member: MemberRecipe,
+    recipe: Recipe,
+    out: Path,
+    run: int | str,
+) -> Floats:
+    """What a run of `member` learns (n, classes): labels, and what earlier members say.
+
+    The earlier members of the same run have seen the same photos and no others.
+    """
+    targets = np.eye(classes, dtype=np.float32)[label]
+    earlier = [each.name for each in recipe.members[: recipe.members.index(member)]]
+    if not member.distil or not earlier:
+        return targets
+    said = [softmax(dense_logits(*load_run(out, name, run)), axis=1) for name in earlier]
+    mixed: Floats = ((1 - member.distil) * targets + member.distil * np.mean(said, axis=0)).astype(
+        np.float32
+    )
+    return mixed
 
 
 def crossvalidate(
@@ -207,9 +243,9 @@ def _fit_runs(
             inputs.views,
             inputs.clean,
             label=label,
+            targets=run_targets(label, len(dataset.labels), member, recipe, out, run),
             weights=fold_weights,
             indices=train,
-            classes=len(dataset.labels),
             member=member,
             recipe=recipe.fit,
             seed=seed,
@@ -232,11 +268,10 @@ def _start(
     path = out / f"{member.name}-start.npz"
     if not path.exists():
         keras.utils.set_random_seed(recipe.seed)
-        teacher = teacher_answers(photo_views, weights, out)
         pretrain(
             network,
             inputs.views,
-            teacher,
+            teacher_maps(photo_views, member, weights, out / f"{member.name}-teachers.npy"),
             member=member,
             recipe=recipe.fit,
             seed=recipe.seed,

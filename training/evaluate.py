@@ -238,11 +238,12 @@ def member_milliseconds(path: Path, repeats: int = 5) -> float:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    photos = np.random.default_rng(0).integers(0, 256, (BATCH, 224, 224, 3), dtype=np.uint8)
+    image = session.get_inputs()[0]
+    photos = np.random.default_rng(0).integers(0, 256, (BATCH, *image.shape[1:]), dtype=np.uint8)
     times = []
     for _ in range(repeats + 1):
         start = time.process_time()
-        session.run(None, {"image": photos})
+        session.run(None, {image.name: photos})
         times.append((time.process_time() - start) / BATCH * 1000)
     return float(np.median(times[1:]))
 

@@ -315,7 +315,6 @@ def write_manifest(dataset: Dataset, recipe: Recipe, out: Path, folder: Path) ->
         label: [taxon.scientific_name for taxon in entries[label].taxa] if label in entries else []
         for label in dataset.species
     }
-    files = sorted(path for path in folder.iterdir() if path.name != "bundle.json")
     table = {
         "schema": SCHEMA,
         "name": recipe.name,
@@ -336,12 +335,18 @@ def write_manifest(dataset: Dataset, recipe: Recipe, out: Path, folder: Path) ->
             if rule.max_other is None
             else [round(limit, 4) for limit in rule.max_other],
         },
-        "files": {
-            path.name: {
-                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-                "bytes": path.stat().st_size,
-            }
-            for path in files
-        },
+        "files": describe_files(folder),
     }
     (folder / "bundle.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Digest and size of every file of a bundle except `bundle.json`."""
+    files = sorted(path for path in folder.iterdir() if path.name != "bundle.json")
+    return {
+        path.name: {
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "bytes": path.stat().st_size,
+        }
+        for path in files
+    }

@@ -72,14 +72,14 @@ def _start_rear(rear: keras.Model) -> None:
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
     """Shuffled batches of one view after another: epoch e learns view e modulo views.
 
-    inputs: (views, n, ...); targets: (n, classes), or (views, n, classes) where they follow the
-    view; weights: (n,); indices: which of the n take part.
+    inputs: (views, n, ...); targets: (n, classes), or (views, n, ...) where they follow the view;
+    weights: (n,), or (n, 1, 1) for targets that are maps; indices: which of the n take part.
     """
 
     def __init__(
         self,
         inputs: NDArray[Any],
-        targets: Floats,
+        targets: NDArray[Any],
         weights: Floats,
         indices: NDArray[np.int64],
         *,
@@ -107,7 +107,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
     def __getitem__(self, index: int) -> tuple[NDArray[Any], Floats, Floats]:
         chosen = np.sort(self.order[index * self.batch : (index + 1) * self.batch])
         view = self.epoch % len(self.inputs)
-        targets = self.targets[view] if self.targets.ndim == 3 else self.targets
+        targets = self.targets[view] if self.targets.ndim > 2 else self.targets
         x = self.inputs[view, chosen]
         if x.dtype == np.float16:
             x = x.astype(np.float32)
@@ -122,11 +122,8 @@ def cosine(rate: float, steps: int) -> keras.optimizers.schedules.CosineDecay:
     )
 
 
-def train(
-    model: keras.Model, batches: Batches, *, epochs: int, rate: float, smoothing: float
-) -> float:
-    """Minimise the cross-entropy of `model`'s logits; the last epoch's loss."""
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+def train(model: keras.Model, batches: Batches, loss: Any, *, epochs: int, rate: float) -> float:
+    """Minimise `loss` between `model`'s output and the targets; the last epoch's loss."""
     steps = epochs * len(batches)
     model.compile(keras.optimizers.Adam(cosine(rate, steps)), loss, jit_compile=False)
     history = model.fit(batches, epochs=epochs, shuffle=False, verbose=2)
@@ -248,23 +245,25 @@ def _own_layers(model: keras.Model) -> list[Any]:
 def pretrain(
     network: Network,
     inputs: NDArray[Any],
-    teacher: Floats,
+    maps: NDArray[np.float16],
     *,
     member: MemberRecipe,
     recipe: FitRecipe,
     seed: int,
 ) -> None:
-    """Let the untrained rear learn a teacher's ImageNet answers on the same views; no labels.
+    """Let the untrained rear learn feature maps of its teachers on the same views; no labels.
 
-    inputs: (views, n, ...) of the front; teacher: probabilities (views, n, 1000).
+    A 1x1 convolution that is thrown away afterwards turns one into the other (Romero et al. 2015,
+    "FitNets: hints for thin deep nets"). inputs: (views, n, ...) of the front; maps: (views, n, 7,
+    7, channels), each channel of unit variance.
     """
-    x = layers.GlobalAveragePooling2D()(network.rear.output)
-    model = keras.Model(network.rear.input, layers.Dense(teacher.shape[-1])(x))
+    hint = layers.Conv2D(maps.shape[-1], 1)(network.rear.output)
+    model = keras.Model(network.rear.input, hint)
     count = inputs.shape[1]
-    batches = Batches(
-        inputs, teacher, np.ones(count, np.float32), np.arange(count), batch=recipe.batch, seed=seed
-    )
-    train(model, batches, epochs=member.pretrain_epochs, rate=1e-3, smoothing=0.0)
+    ones, everyone = np.ones((count, 1, 1), np.float32), np.arange(count)
+    batches = Batches(inputs, maps, ones, everyone, batch=recipe.batch, seed=seed)
+    loss = keras.losses.MeanSquaredError()
+    train(model, batches, loss, epochs=member.pretrain_epochs, rate=1e-3)
 
 
 def fit_member(
@@ -273,36 +272,32 @@ def fit_member(
     clean_inputs: NDArray[Any],
     *,
     label: NDArray[np.int64],
+    targets: Floats,
     weights: Floats,
     indices: Sequence[int] | NDArray[np.int64],
-    classes: int,
     member: MemberRecipe,
     recipe: FitRecipe,
     seed: int,
 ) -> FittedMember:
     """Fit `network.rear` and a dense head on the photos `indices`.
 
-    inputs: augmented (views, n, ...); clean_inputs: (n, ...), for the head's start;
-    label, weights: (n,).
+    inputs: augmented (views, n, ...); clean_inputs: (n, ...), and label: (n,), for the head's
+    start; targets: (n, classes), what is learned; weights: (n,).
     """
     indices = np.asarray(indices)
     keras.utils.set_random_seed(seed)
     used = indices[weights[indices] > 0]
-    hidden = BACKBONES[member.backbone].hidden
+    hidden, classes = BACKBONES[member.backbone].hidden, targets.shape[1]
     logits = head(network.rear.output, classes, hidden=hidden, dropout=recipe.dropout)
     model = keras.Model(network.rear.input, logits)
     if not hidden:
         features = pooled(network.rear, clean_inputs[used])
         start = head_start(features, label[used], weights[used], classes)
         model.get_layer("logits").set_weights(list(start))
-    targets = np.eye(classes, dtype=np.float32)[label]
     batches = Batches(inputs, targets, weights, used, batch=recipe.batch, seed=seed)
-    train(
-        model,
-        batches,
-        epochs=member.epochs,
-        rate=member.learning_rate,
-        smoothing=recipe.label_smoothing,
+    loss = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=recipe.label_smoothing
     )
+    train(model, batches, loss, epochs=member.epochs, rate=member.learning_rate)
     names = [f"hidden{i + 1}" for i in range(len(hidden))] + ["logits"]
     return FittedMember(network, tuple(tuple(model.get_layer(n).get_weights()) for n in names))

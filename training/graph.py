@@ -23,11 +23,15 @@ LOWEST = np.float32(-3.4e38)
 
 @dataclass(frozen=True, slots=True)
 class MemberGraph:
-    """A member's graph from photo to feature map (N, height, width, channels), and its head."""
+    """A member's graph from photo to feature map (N, height, width, channels), and its head.
+
+    flat: whether the head takes every cell of the map for itself, not their average.
+    """
 
     name: str
     model: onnx.ModelProto
     dense: Dense
+    flat: bool = False
 
 
 class Builder:
@@ -132,15 +136,18 @@ def _rewrite(
 def fuse(
     members: Sequence[MemberGraph],
     *,
-    stack: tuple[Floats, Floats],
-    whitening: tuple[Floats, Floats],
+    stack: tuple[Floats, Floats] | None,
+    whitening: tuple[Floats, Floats] | None,
     labels: int,
     witness: onnx.ModelProto | None = None,
+    size: tuple[int, int] = (SIDE, SIDE),
+    small: bool = True,
 ) -> onnx.ModelProto:
-    """The ensemble as one graph.
+    """The ensemble as one graph; small: weights stored in half precision or 8 bits.
 
-    In: `image`, uint8 (N, 224, 224, 3) RGB. Out, float32: `probabilities` (N, labels), calibrated;
-    `members` (N, members, labels); `features` (N, dimensions), whitened; `maps`
+    In: `image`, uint8 (N, height, width, 3) RGB; size: (width, height). Out, float32:
+    `probabilities` (N, labels), calibrated, those of the only member where there is no stack;
+    `members` (N, members, labels); `features` (N, dimensions), only with whitening; `maps`
     (N, members, labels, height, width), each cell's part of the label's pre-softmax score; and of
     a witness `other` (N, species).
     """
@@ -148,39 +155,40 @@ def fuse(
     pooled, votes, maps = [], [], []
     axis1 = build.constant("axis1", [1], np.int64)
     for member in members:
-        feature_map = _embed(build, member.name, member.model)
-        features = _pool(build, member.name, feature_map)
+        feature_map = _embed(build, member.name, member.model, small=small)
+        features = _pool(build, member, feature_map)
         own, activation = _head(build, member, features, feature_map)
         pooled.append(features)
         votes.append(build.node("Unsqueeze", [own, axis1], f"{member.name}/vote"))
         maps.append(build.node("Unsqueeze", [activation, axis1], f"{member.name}/map"))
     build.node("Concat", votes, "members", axis=1)
     build.node("Concat", maps, "maps", axis=1)
-    flat = build.node(
-        "Reshape",
-        ["members", build.constant("flat", [-1, len(members) * labels], np.int64)],
-        "stack/in",
-    )
-    kernel, bias = (build.constant(f"stack/{n}", v) for n, v in zip("Wb", stack, strict=True))
-    logits = build.node("Gemm", [flat, kernel, bias], "stack/logits")
-    build.node("Softmax", [logits], "probabilities", axis=1)
-    joined = build.node("Concat", pooled, "features/in", axis=1)
-    kernel, bias = (build.constant(f"white/{n}", v) for n, v in zip("Wb", whitening, strict=True))
-    build.node("Gemm", [joined, kernel, bias], "features")
+    if stack is None:
+        build.node("Squeeze", ["members", axis1], "probabilities")
+    else:
+        shape = build.constant("flat", [-1, len(members) * labels], np.int64)
+        flat = build.node("Reshape", ["members", shape], "stack/in")
+        kernel, bias = (build.constant(f"stack/{n}", v) for n, v in zip("Wb", stack, strict=True))
+        logits = build.node("Gemm", [flat, kernel, bias], "stack/logits")
+        build.node("Softmax", [logits], "probabilities", axis=1)
     outputs = {
         "probabilities": ["N", labels],
         "members": ["N", len(members), labels],
-        "features": ["N", whitening[0].shape[1]],
         "maps": ["N", len(members), labels, "height", "width"],
     }
+    if whitening is not None:
+        joined = build.node("Concat", pooled, "features/in", axis=1)
+        white = [build.constant(f"white/{n}", v) for n, v in zip("Wb", whitening, strict=True)]
+        build.node("Gemm", [joined, *white], "features")
+        outputs["features"] = ["N", whitening[0].shape[1]]
     if witness is not None:
-        build.node("Identity", [_embed(build, "witness", witness)], "other")
+        build.node("Identity", [_embed(build, "witness", witness, small=small)], "other")
         outputs["other"] = ["N", "species"]
-    return _assemble(build, outputs)
+    return _assemble(build, outputs, size)
 
 
-def _embed(build: Builder, name: str, model: onnx.ModelProto) -> str:
-    """Add a model's nodes under a name, its weights stored small; the name of its output."""
+def _embed(build: Builder, name: str, model: onnx.ModelProto, *, small: bool) -> str:
+    """Add a model's nodes under a name, perhaps its weights stored small; its output's name."""
     model = onnx.compose.add_prefix(model, f"{name}/")
     image = single_input(model)
     for node in model.graph.node:
@@ -193,7 +201,7 @@ def _embed(build: Builder, name: str, model: onnx.ModelProto) -> str:
         if node.op_type in ("Conv", "MatMul")
     }
     for tensor in model.graph.initializer:
-        if tensor.name in channel and tensor.data_type == TensorProto.FLOAT:
+        if small and tensor.name in channel and tensor.data_type == TensorProto.FLOAT:
             _store(build, tensor.name, numpy_helper.to_array(tensor), channel[tensor.name])
         else:
             build.constants.append(tensor)
@@ -215,7 +223,11 @@ def _store(build: Builder, name: str, weights: Floats, channel: int) -> None:
         build.node("Cast", [half], name, to=TensorProto.FLOAT)
 
 
-def _pool(build: Builder, name: str, feature_map: str) -> str:
+def _pool(build: Builder, member: MemberGraph, feature_map: str) -> str:
+    name = member.name
+    if member.flat:
+        shape = build.constant(f"{name}/space", [0, len(member.dense[0][0])], np.int64)
+        return build.node("Reshape", [feature_map, shape], f"{name}/features")
     axes = build.constant(f"{name}/space", [1, 2], np.int64)
     return build.node("ReduceMean", [feature_map, axes], f"{name}/features", keepdims=0)
 
@@ -247,7 +259,26 @@ def _head(build: Builder, member: MemberGraph, features: str, feature_map: str) 
         gate = build.node("Unsqueeze", [gate, axis], f"{name}/gate{index}/row")
         gradient = build.node("Mul", [gradient, gate], f"{name}/gated{index}")
         gradient = build.node("MatMul", [gradient, turned[index]], f"{name}/gradient{index}")
+    if member.flat:
+        gradient = _over_cells(build, name, gradient, feature_map)
     return own, _activation(build, name, gradient, feature_map, linear=not gates)
+
+
+def _over_cells(build: Builder, name: str, gradient: str, feature_map: str) -> str:
+    """Gradient (..., labels, cells x K) of a flat head, summed over the cells: (..., labels, K)."""
+    shape = build.node("Shape", [feature_map], f"{name}/flat/shape")
+    parts = [
+        build.constant(f"{name}/flat/{n}", v, np.int64) for n, v in (("from", [3]), ("to", [4]))
+    ]
+    channels = build.node("Slice", [shape, *parts], f"{name}/flat/channels")
+    minus = build.constant(f"{name}/flat/rest", [-1], np.int64)
+    own = build.node("Shape", [gradient], f"{name}/flat/gradient")
+    zero = build.constant(f"{name}/flat/zero", [0], np.int64)
+    front = build.node("Slice", [own, zero, minus], f"{name}/flat/front")
+    apart = build.node("Concat", [front, minus, channels], f"{name}/flat/apart", axis=0)
+    cells = build.node("Reshape", [gradient, apart], f"{name}/flat/cells")
+    axis = build.constant(f"{name}/flat/axis", [-2], np.int64)
+    return build.node("ReduceSum", [cells, axis], f"{name}/flat/sum", keepdims=0)
 
 
 def _activation(build: Builder, name: str, gradient: str, feature_map: str, *, linear: bool) -> str:
@@ -282,8 +313,10 @@ def _activation(build: Builder, name: str, gradient: str, feature_map: str, *, l
     return build.node("Div", [first, cells], f"{name}/cam")
 
 
-def _assemble(build: Builder, outputs: dict[str, list[Any]]) -> onnx.ModelProto:
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", SIDE, SIDE, 3])
+def _assemble(
+    build: Builder, outputs: dict[str, list[Any]], size: tuple[int, int]
+) -> onnx.ModelProto:
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", size[1], size[0], 3])
     values = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name, shape in outputs.items()

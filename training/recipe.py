@@ -21,15 +21,28 @@ class SplitRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class TeacherRecipe:
+    """A network with published weights whose feature maps an untrained part learns first."""
+
+    backbone: str
+    weights: str
+
+
+@dataclass(frozen=True, slots=True)
 class MemberRecipe:
-    """One member of the ensemble and how it is fitted."""
+    """One member of the ensemble and how it is fitted.
+
+    distil: share, 0 to 1, of the targets that the members before it say, not the labels.
+    """
 
     name: str
     backbone: str
     weights: str
     epochs: int
     learning_rate: float
+    distil: float = 0.0
     pretrain_epochs: int = 0
+    teachers: tuple[TeacherRecipe, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +69,7 @@ class WitnessRecipe:
 
     weights: str
     quantile: float
-    """Share of a species' own photos on which the witness may not be surer than its limit."""
+    """Share of a species' own photos on which the witness says less than its limit."""
     own: dict[str, list[int]]
     """ImageNet classes that are the species itself, or cannot be told from it."""
 
@@ -107,9 +120,19 @@ def load_recipe(path: Path) -> Recipe:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: {error}", "Give the path of a recipe file.") from error
-    table["members"] = [
-        _typed(MemberRecipe, member, f"{path} [[members]]") for member in table.get("members", [])
-    ]
+    where = f"{path} [[members]]"
+    for member in table.get("members", []):
+        member["teachers"] = [
+            _typed(TeacherRecipe, teacher, f"{where} teachers")
+            for teacher in member.get("teachers", [])
+        ]
+    table["members"] = [_typed(MemberRecipe, member, where) for member in table.get("members", [])]
+    for member in table["members"]:
+        if member.pretrain_epochs and not member.teachers:
+            raise SettingsError(
+                f"{where}: {member.name} has pretrain_epochs and no teachers",
+                "Name a backbone and its weights in [[members.teachers]].",
+            )
     for key, kind in (("split", SplitRecipe), ("fit", FitRecipe), ("decision", DecisionRecipe)):
         table[key] = _typed(kind, table.get(key, {}), f"{path} [{key}]")
     if "witness" in table:

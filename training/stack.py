@@ -295,15 +295,25 @@ def choose_rule(
     return min(rules, key=miss)
 
 
-def fit_stack(dataset: Dataset, recipe: Recipe, out: Path) -> None:
-    """Fit all of it and write `stack.npz` and `stack.json` below `out`."""
-    oof = out_of_fold(dataset, recipe, out)
-    labels, species = len(dataset.labels), len(dataset.species)
+def fit_calibrated(oof: OutOfFold, labels: int) -> tuple[Stack, Floats]:
+    """The meta-learner with the regularisation and temperature that suit it best, on all photos.
+
+    And its calibrated probabilities (n, labels) of each fold by fits on the other folds.
+    """
     tried = {c: nested_logits(oof, labels, c) for c in REGULARISATION}
     scale = {c: temperature(logits, oof.label) for c, logits in tried.items()}
     best = min(tried, key=lambda c: cross_entropy(tried[c] / scale[c], oof.label))
     kernel, bias = fit_meta(oof.members, oof.label, labels, best)
-    probabilities = softmax(tried[best] / scale[best], axis=1)
+    stack = Stack(kernel / scale[best], bias / scale[best], scale[best], best)
+    probabilities: Floats = softmax(tried[best] / scale[best], axis=1)
+    return stack, probabilities
+
+
+def fit_stack(dataset: Dataset, recipe: Recipe, out: Path) -> None:
+    """Fit all of it and write `stack.npz` and `stack.json` below `out`."""
+    oof = out_of_fold(dataset, recipe, out)
+    labels, species = len(dataset.labels), len(dataset.species)
+    stack, probabilities = fit_calibrated(oof, labels)
     limits = witness_limits(oof.other, oof.label, probabilities.argmax(axis=1), recipe.witness)
     rule = choose_rule(
         probabilities,
@@ -322,8 +332,8 @@ def fit_stack(dataset: Dataset, recipe: Recipe, out: Path) -> None:
     save_arrays(
         out / "stack.npz",
         {
-            "kernel": kernel / scale[best],
-            "bias": bias / scale[best],
+            "kernel": stack.kernel,
+            "bias": stack.bias,
             "white/kernel": white.kernel,
             "white/bias": white.bias,
             "white/centroids": white.centroids,
@@ -332,8 +342,8 @@ def fit_stack(dataset: Dataset, recipe: Recipe, out: Path) -> None:
         },
     )
     summary = {
-        "temperature": scale[best],
-        "regularisation": best,
+        "temperature": stack.temperature,
+        "regularisation": stack.regularisation,
         "rule": {name: getattr(rule, name) for name in Rule.__slots__},
     }
     (out / "stack.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")

@@ -25,11 +25,15 @@ ANIMALS = 398
 
 
 def kinds(species: tuple[str, ...], own: dict[str, list[int]]) -> Floats:
-    """Which ImageNet animals speak against each species: 0 or 1, float32 (1000, species)."""
+    """Which ImageNet animals speak against each species: 0 or 1, float32 (1000, species).
+
+    None that is one of the species: which of those it is, the members know better, and a leopard
+    that the witness takes for a jaguar would only raise the limit for leopards.
+    """
     against = np.zeros((1000, len(species)), np.float32)
     against[:ANIMALS] = 1
-    for place, name in enumerate(species):
-        against[own.get(name, []), place] = 0
+    for name in species:
+        against[own.get(name, [])] = 0
     return against
 
 

@@ -35,8 +35,8 @@ class Decision:
     min_probability: smallest calibrated probability, 0..1; min_agreement: how many members must
     put the species first; max_distance: largest distance to the nearest centroid, in units of the
     bundle's whitened features, and centroids: float32 (species, dimensions), both None where the
-    bundle has no test of novelty; max_other: float32 (species,), the most that the bundle's witness
-    may say against each, 0..1, or None where the bundle has no witness.
+    bundle has no test of novelty; max_other: float32 (species,), largest share of other animals
+    that the bundle's witness may see, 0..1, or None where the bundle has no witness.
     """
 
     min_probability: float

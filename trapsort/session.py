@@ -27,8 +27,8 @@ class Scores:
 
     probabilities: float32 (N, labels), calibrated, rows sum to 1; members: float32
     (N, members, labels), each member's own; features: float32 (N, dimensions), whitened, of no
-    dimension without a test of novelty; other: float32 (N, species), what a witness
-    says against each, 0 to 1, or None without one.
+    dimension without a test of novelty; other: float32 (N, species), the share of other animals
+    that a witness sees, or None without one.
     """
 
     probabilities: NDArray[np.float32]

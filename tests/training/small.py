@@ -56,6 +56,10 @@ weights = "none"
 epochs = 1
 learning_rate = 1e-4
 pretrain_epochs = 1
+
+[[members.teachers]]
+backbone = "MobileNetV2"
+weights = "mobilenetv2_imagenet.npz"
 """
 
 

@@ -71,6 +71,21 @@ def test_all_steps_make_a_bundle(tmp_path: Path) -> None:
     )
     assert again.returncode == 0, again.stderr[-3000:]
     assert "run 0" not in again.stdout  # what is fitted is not fitted again
+    said = [
+        f"{data}/species/{name}/{n:03d}.png,{name}" for name in ("Lion", "Rhino") for n in (1, 2)
+    ]
+    (tmp_path / "reviewed.csv").write_text("\n".join(["path,label", *said]) + "\n", "utf-8")
+    refit = [*command[:3], "stack", *command[4:], "--refit", str(tmp_path / "reviewed.csv")]
+    newer = subprocess.run(
+        refit, cwd=PROJECT, capture_output=True, text=True, env=environment, check=False
+    )
+    assert newer.returncode == 0, newer.stderr[-3000:]
+    after = load_bundle(tmp_path / "exports" / "small-0.1.1")
+    assert (after.version, after.members) == ("0.1.1", bundle.members)
+    figures = json.loads((after.path / "metrics.json").read_text("utf-8"))["refit"]
+    assert (figures["from"], figures["corrections"]) == ("0.1.0", 4)
+    assert "## Version 0.1.1: refitted" in (after.path / "MODEL_CARD.md").read_text("utf-8")
+    assert load_bundle(folder).digest == bundle.digest  # the version before stays as it was
     recipe.write_text(recipe.read_text("utf-8").replace("zoom = 0.2", "zoom = 0.3"), "utf-8")
     other = subprocess.run(
         once_more, cwd=PROJECT, capture_output=True, text=True, env=environment, check=False

@@ -1,0 +1,223 @@
+"""A bundle that has learned from corrections: a new meta-learner over the same members, in seconds.
+
+The members stay as they are. The meta-learner, its temperature and the thresholds are fitted anew
+on the out-of-fold photos of the training run together with the corrected ones, which no member has
+seen.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from training.data import Dataset
+from training.evaluate import calibration_error
+from training.export import GRAPH, TOLERANCE, ExportError, describe_files
+from training.fit import Floats
+from training.recipe import Recipe
+from training.stack import (
+    OutOfFold,
+    Rule,
+    Stack,
+    choose_rule,
+    fit_calibrated,
+    out_of_fold,
+    witness_limits,
+)
+from trapsort.bundle import Bundle, load_bundle
+from trapsort.decode import decode
+from trapsort.ensemble import novelty
+from trapsort.errors import InputError, PhotoError
+from trapsort.session import Scores, open_session
+
+BATCH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A photo that a person has labelled; `group` joins near-duplicates."""
+
+    path: Path
+    label: str
+    group: str
+
+
+def read_corrections(path: Path, labels: tuple[str, ...]) -> list[Correction]:
+    """The rows of a CSV with `path`, `label` and, if it likes, `group`; raises `InputError`."""
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.", "Name a CSV.") from error
+    if not rows or not {"path", "label"} <= set(rows[0]):
+        raise InputError(f"{path} has no rows with the columns path and label.", "See the docs.")
+    unknown = sorted({row["label"] for row in rows} - set(labels))
+    if unknown:
+        raise InputError(
+            f"{path}: the bundle has no label {unknown[0]!r}.", f"It has: {', '.join(labels)}."
+        )
+    return [
+        Correction(path.parent / row["path"], row["label"], row.get("group") or row["path"])
+        for row in rows
+    ]
+
+
+def answer_corrections(bundle: Bundle, corrections: list[Correction]) -> Scores:
+    """What the bundle's graph says of the photos, in their order; raises `InputError`."""
+    session, parts = open_session(bundle), []
+    for start in range(0, len(corrections), BATCH):
+        pixels = []
+        for each in corrections[start : start + BATCH]:
+            try:
+                pixels.append(decode(each.path.read_bytes()).pixels)
+            except (OSError, PhotoError) as error:
+                raise InputError(f"{each.path}: {error}", "Leave it out.") from error
+        parts.append(session.run(np.stack(pixels)))
+    return Scores(
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.members for part in parts]),
+        np.concatenate([part.features for part in parts]),
+        None if parts[0].other is None else np.concatenate([p.other for p in parts]),
+    )
+
+
+def join(
+    known: OutOfFold, scores: Scores, corrections: list[Correction], bundle: Bundle
+) -> OutOfFold:
+    """Out-of-fold photos and corrected ones as one; a group of corrections shares a fold."""
+    groups = sorted({each.group for each in corrections})
+    folds = int(known.fold.max()) + 1
+    place = {group: number % folds for number, group in enumerate(groups)}
+    label = np.array([bundle.labels.index(each.label) for each in corrections])
+    centroids = bundle.decision.centroids
+    distance = (
+        np.zeros(len(label), np.float32)
+        if centroids is None
+        else novelty(scores.features, centroids)
+    )
+    other = None
+    if known.other is not None and scores.other is not None:
+        other = np.concatenate([known.other, scores.other])
+    return OutOfFold(
+        index=np.concatenate([known.index, np.full(len(label), -1)]),
+        label=np.concatenate([known.label, label]),
+        fold=np.concatenate([known.fold, [place[each.group] for each in corrections]]),
+        members=np.concatenate([known.members, scores.members]),
+        distance=np.concatenate([known.distance, distance]).astype(np.float32),
+        other=other,
+    )
+
+
+def refit(
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    corrections: Path,
+    bundle_folder: Path,
+    out: Path,
+    exports: Path,
+) -> Path:
+    """Write the bundle's next version with a stack that has learned from `corrections`; its folder.
+
+    Raises `InputError` for corrections that cannot be used and `ExportError` where the new graph
+    does not answer what the new stack does.
+    """
+    bundle = load_bundle(bundle_folder)
+    if bundle.labels != dataset.labels or len(bundle.members) != len(recipe.members):
+        raise InputError(
+            f"{bundle.model_name} is not what the files in {out} made.", "Name it with --bundle."
+        )
+    rows = read_corrections(corrections, bundle.labels)
+    scores = answer_corrections(bundle, rows)
+    joined = join(out_of_fold(dataset, recipe, out), scores, rows, bundle)
+    stack, probabilities = fit_calibrated(joined, len(bundle.labels))
+    limits = witness_limits(
+        joined.other, joined.label, probabilities.argmax(axis=1), recipe.witness
+    )
+    rule = choose_rule(
+        probabilities,
+        joined,
+        species=len(bundle.species),
+        members=len(bundle.members),
+        limits=limits,
+        recipe=recipe.decision,
+    )
+    target = exports / f"{bundle.name}-{next_version(bundle.version)}"
+    draft = out / "refit"
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(bundle_folder, draft)
+    replace_stack(draft / GRAPH, stack)
+    _write(draft, stack, rule, _figures(scores, joined, probabilities))
+    _check(load_bundle(draft), rows, stack.apply(scores.members))
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(draft, target)
+    return target
+
+
+def next_version(version: str) -> str:
+    """`1.0.0` to `1.0.1`."""
+    *front, last = version.split(".")
+    return ".".join([*front, str(int(last) + 1)])
+
+
+def replace_stack(graph: Path, stack: Stack) -> None:
+    """Put the meta-learner's kernel and bias into an exported graph."""
+    model = onnx.load(graph)
+    values = {"stack/W": stack.kernel, "stack/b": stack.bias}
+    for tensor in model.graph.initializer:
+        if tensor.name in values:
+            tensor.CopyFrom(numpy_helper.from_array(values[tensor.name], tensor.name))
+    graph.write_bytes(model.SerializeToString())
+
+
+def _figures(scores: Scores, joined: OutOfFold, probabilities: Floats) -> dict[str, float]:
+    """What the corrections changed: on the corrected photos before, and after out of fold."""
+    count = len(scores.probabilities)
+    label, after = joined.label[-count:], probabilities[-count:]
+    return {
+        "corrections": count,
+        "top1_before": float((scores.probabilities.argmax(axis=1) == label).mean()),
+        "top1_after": float((after.argmax(axis=1) == label).mean()),
+        "ece_before": calibration_error(scores.probabilities, label),
+        "ece_after": calibration_error(after, label),
+    }
+
+
+def _write(folder: Path, stack: Stack, rule: Rule, figures: dict[str, float]) -> None:
+    """Bring `bundle.json`, `metrics.json` and the model card up to date."""
+    table = json.loads((folder / "bundle.json").read_text("utf-8"))
+    before, table["version"] = table["version"], next_version(table["version"])
+    table["calibration"]["temperature"] = stack.temperature
+    table["decision"] |= {
+        "min_probability": round(rule.min_probability, 4),
+        "min_agreement": rule.min_agreement,
+        "max_distance": round(rule.max_distance, 4),
+        "max_other": None if rule.max_other is None else [round(x, 4) for x in rule.max_other],
+    }
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    metrics["refit"] = {"from": before, **figures}
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    with (folder / "MODEL_CARD.md").open("a", encoding="utf-8") as card:
+        card.write(
+            f"\n## Version {table['version']}: refitted from corrections\n\n"
+            f"The meta-learner, its calibration and the thresholds were fitted anew with "
+            f"{figures['corrections']} photos that people have labelled; members and the figures "
+            f"above are those of version {before}. Of the corrected photos "
+            f"{figures['top1_before']:.1%} were named rightly before and, by a stack that had not "
+            f"seen them, {figures['top1_after']:.1%} after.\n"
+        )
+    table["files"] = describe_files(folder)
+    (folder / "bundle.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+def _check(bundle: Bundle, rows: list[Correction], expected: Floats) -> None:
+    said = answer_corrections(bundle, rows).probabilities
+    if not np.abs(said - expected).max() <= TOLERANCE:
+        raise ExportError("The new graph does not answer what its stack does.", "Nothing written.")
