@@ -1,0 +1,23 @@
+"""A sample of the sweep: faults at some system calls of each kind; `make faults` takes them all."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+
+from tests.faults.conftest import SEED
+from tests.faults.sweep import SCENES, Case, Sweep
+
+
+def test_no_fault_of_the_disk_and_no_kill_leaves_half_of_anything(sweep: Sweep) -> None:
+    random = Random(SEED)  # noqa: S311  # no secret
+    cases = []
+    for scene in SCENES:
+        for calls, count in sweep.counts(scene).items():
+            for fault in ("KILL", random.choice(["ENOSPC", "EIO"])) if count else ():
+                k = random.randint(1, max(1, count * 9 // 10))  # the number varies by a few
+                cases.append(Case(scene, calls, fault, k))
+    assert len(cases) == 20
+    with ThreadPoolExecutor(2) as pool:
+        found = dict(zip(cases, pool.map(sweep.one, cases), strict=True))
+    assert {str(case): wrong for case, wrong in found.items() if wrong != []} == {}
