@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,13 +76,19 @@ class OnnxSession:
         return maps
 
 
-def _providers() -> list[str]:
+def _runtime() -> Any:
+    """ONNX Runtime, told to note nothing: else it keeps a diary of its runs in the user's home."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
+    return onnxruntime
+
+
+def _providers() -> list[str]:
     wanted = []
     if Path("/dev/nvidiactl").exists() or "CUDA_PATH" in os.environ:
         wanted.append("CUDAExecutionProvider")
-    known = onnxruntime.get_available_providers()
+    known = _runtime().get_available_providers()
     return [name for name in (*wanted, "CPUExecutionProvider") if name in known]
 
 
@@ -92,8 +98,7 @@ def open_session(bundle: Bundle) -> OnnxSession:
     Raises `BundleError` where the graph is damaged or does not answer what `bundle.json` says.
     """
     graph = bundle.read_graph()
-    import onnxruntime
-
+    onnxruntime = _runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
