@@ -38,7 +38,7 @@ def test_memory_does_not_grow_with_a_folder_of_20_000_files() -> None:
 
 
 def test_decoding_and_classifying_leave_nothing_either() -> None:
-    done = scale("2000", "--whole")
+    done = scale("1000", "--whole")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
