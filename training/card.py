@@ -15,8 +15,8 @@ ORIGINS = {
     "with its batch norms folded; Apache-2.0",
     "EfficientNetB0": "EfficientNetB0 started from EfficientNet-Lite0's convolutions; Apache-2.0",
     "ResNet50V2": "Keras ResNet50V2, ImageNet, conv1 to conv4 recovered from a public quantised "
-    "model that states no licence; conv5 started at random and learned MobileNetV2's ImageNet "
-    "answers on the training photos before it was fitted",
+    "model that states no licence; conv5 started at random and learned EfficientNet-Lite0's "
+    "feature maps of the training photos before it was fitted",
     "VGG16": "Keras VGG16, ImageNet",
 }
 
