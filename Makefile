@@ -37,7 +37,7 @@ card:
 	@test -n "$(CARD)" || { echo 'name the card: make watch CARD=/path/of/the/card' >&2; exit 2; }
 
 test: check
-	$(DEV)/$(BIN)/python -m pytest -n auto
+	$(DEV)/$(BIN)/python -m pytest -n auto --dist loadgroup
 
 check: $(DEV)/installed
 	$(DEV)/$(BIN)/ruff check

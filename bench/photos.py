@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import statistics
 from pathlib import Path
 from typing import Final
 
@@ -72,3 +74,26 @@ def draw(folder: Path, count: int, *, width: int = WIDTH, height: int = HEIGHT) 
         Image.fromarray(scene(number, planes)).save(path, quality=QUALITY, exif=exif(number))
         paths.append(path)
     return paths
+
+
+def copy_distinct(card: Path, folder: Path, count: int) -> list[Path]:
+    """Copy at most `count` JPEG files of different content from `card`; their new paths."""
+    found: dict[str, bytes] = {}
+    for path in sorted(card.rglob("*")):
+        if path.suffix.lower() in (".jpg", ".jpeg") and path.is_file() and len(found) < count:
+            data = path.read_bytes()
+            found.setdefault(hashlib.sha256(data).hexdigest(), data)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"IMG_{number:04d}.JPG" for number in range(len(found))]
+    for path, data in zip(paths, found.values(), strict=True):
+        path.write_bytes(data)
+    return paths
+
+
+def megapixels(paths: list[Path]) -> float:
+    """Median size of photographs, in million pixels."""
+    sizes = []
+    for path in paths:
+        with Image.open(path) as image:
+            sizes.append(image.width * image.height / 1e6)
+    return statistics.median(sizes)

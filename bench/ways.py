@@ -25,6 +25,7 @@ PUBLISHED = (
     "full decode, bicubic to 224, MD5, pHash of the original, Keras predict by 32, one by one",
 )
 TRAPSORT = "trapsort", "the whole pipeline into a fresh SQLite database"
+EVERYONE = "no cascade", "the same, every member asked of every photo"
 FLOOR = "floor", "nothing but reading and JPEG decode at 1/8 scale, one thread"
 SIDE = 224
 KERAS_BATCH = 32
@@ -87,7 +88,12 @@ def _prepared(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def trapsort_way(
-    folder: Path, count: int, classifier: Classifier, scratch: Path, stack: ExitStack
+    folder: Path,
+    count: int,
+    classifier: Classifier,
+    scratch: Path,
+    stack: ExitStack,
+    named: tuple[str, str] = TRAPSORT,
 ) -> Way:
     """Return the ingest of `folder`, each time into a new database below `scratch`.
 
@@ -96,7 +102,7 @@ def trapsort_way(
     stores: list[Store] = []
 
     def prepare() -> None:
-        path = (scratch / f"{len(stores)}.sqlite3").as_posix()
+        path = (scratch / f"{named[0]}-{len(stores)}.sqlite3").as_posix()
         stores.append(stack.enter_context(Store.open(f"sqlite:///{path}")))
 
     def run() -> None:
@@ -104,7 +110,19 @@ def trapsort_way(
         if account.recorded != count:
             raise RuntimeError(f"{count} photos should have been recorded: {account.sentence}")
 
-    return Way(*TRAPSORT, run, prepare=prepare)
+    return Way(*named, run, prepare=prepare)
+
+
+def everyone_way(folder: Path, count: int, bundle: Bundle, scratch: Path, stack: ExitStack) -> Way:
+    """Return the same with all members asked of every photo: the most that a card can cost."""
+    try:
+        from training.evaluate import open_everyone
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "training":
+            raise
+        return Way(*EVERYONE, None, f"{error.name} is not installed (pip install '.[train]')")
+    classifier = Classifier(bundle, open_everyone(bundle))
+    return trapsort_way(folder, count, classifier, scratch, stack, EVERYONE)
 
 
 def floor_way(paths: Sequence[Path]) -> Way:

@@ -100,17 +100,32 @@ STEPS: dict[str, Callable[[Run], None]] = {
 }
 
 
+def _record(step: str, run: Run) -> None:
+    """Write the step's manifest; photos by their contents, weights where they are files."""
+    from training.manifests import record_flat, sha256_of
+
+    recipe, more = _recipe(run), {}
+    if step == "prepare":
+        more["photos"] = sha256_of(run.out / "dataset.json")  # which holds each photo's digest
+    if step in ("fit", "export"):
+        names = {member.weights for member in recipe.members}
+        names |= {teacher.weights for member in recipe.members for teacher in member.teachers}
+        names |= {recipe.witness.weights} if recipe.witness else set()
+        for name in sorted(names):
+            if (run.weights / name).is_file():
+                more[f"weights/{name}"] = sha256_of(run.weights / name)
+    if run.refit is not None:
+        more["corrections"] = sha256_of(run.refit)
+    record_flat(step if run.refit is None else "refit", run.out, recipe, more)
+
+
 def _quantise(run: Run) -> None:
     from training.data import load_dataset
+    from training.eight_bits import described
     from training.quantise import quantise_members
 
-    for name, drift in quantise_members(load_dataset(run.out), _recipe(run), run.out).items():
-        before, after = drift.milliseconds
-        click.echo(
-            f"{name} in 8 bits: the same label for {drift.agreement:.1%} of {drift.photos} photos, "
-            f"probabilities {drift.mean_drift:.3f} off (at most {drift.most_drift:.3f}), "
-            f"{before:.1f} to {after:.1f} ms, {drift.bytes[0]:,} to {drift.bytes[1]:,} bytes"
-        )
+    for name, change in quantise_members(load_dataset(run.out), _recipe(run), run.out).items():
+        click.echo(described(name, change))
 
 
 def _prepare_reviewed(database: str, originals: Path, target: Path) -> None:
@@ -140,7 +155,7 @@ PUBLISHED = ("explore", "crossval", "tune", "evaluate", "explain")
     type=click.Path(path_type=Path),
     default=Path("../shared/data"),
     show_default=True,
-    help="folder of the photos: class folders and a manifest.csv below what the recipe names",
+    help="the photos: a folder with what the recipe names, else class folders or a CSV",
 )
 @click.option(
     "--weights",
@@ -177,7 +192,12 @@ PUBLISHED = ("explore", "crossval", "tune", "evaluate", "explain")
     help="stack: fit only meta-learner, calibration and thresholds anew with the labelled photos "
     "of this CSV, and write the bundle's next version",
 )
-@click.option("--resume", is_flag=True, help="published systems: skip steps that are whole")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="skip what is whole, and go on within what is not (without it a published system's step "
+    "starts anew; other recipes never make anything twice)",
+)
 @click.option("--small", is_flag=True, help="published systems: the recipe's quick demonstration")
 @click.option(
     "--clip",
@@ -217,7 +237,12 @@ def main(
             return
         if refit is not None:
             _only_with(step, "stack", "--refit")
-        if recipe_kind(recipe) == KIND and refit is None:
+            if recipe_kind(recipe) == KIND:
+                raise SettingsError(
+                    f"--refit has no meaning for {recipe}, a published system.",
+                    "Refit a bundle such as that of training/recipes/iucn11.toml.",
+                )
+        if recipe_kind(recipe) == KIND:
             from training.steps import PublishedRun, run_published
 
             run_published(
@@ -242,6 +267,7 @@ def main(
         run = Run(recipe, data, start, out, exports, only, refit)
         for name in STEPS if step == "all" else [step]:
             (_quantise if name == "quantise" else STEPS[name])(run)
+            _record(name, run)
     except TrapsortError as error:
         click.echo(f"training: {error}", err=True)
         sys.exit(error.exit_code)

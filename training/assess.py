@@ -56,6 +56,19 @@ def score(label: NDArray[np.int64], said: Floats, labels: Sequence[str]) -> dict
     }
 
 
+def write_report(label: NDArray[np.int64], said: Floats, labels: Sequence[str], path: Path) -> None:
+    """scikit-learn's classification report as text: each class, and the averages."""
+    text = metrics.classification_report(
+        label,
+        said.argmax(axis=1),
+        labels=list(range(len(labels))),
+        target_names=list(labels),
+        digits=4,
+        zero_division=0,
+    )
+    path.write_text(text, encoding="utf-8")
+
+
 def roc_auc(label: NDArray[np.int64], said: NDArray[Any]) -> float | None:
     """Area under the ROC curve, or None where a class has no photo."""
     if len(np.unique(label)) < said.shape[1]:

@@ -41,6 +41,7 @@ def write_card(recipe: Recipe, labels: Sequence[str], metrics: dict[str, Any], p
         _confusion(labels, metrics),
         _negatives(metrics),
         _ablation(metrics),
+        *_exits(recipe, metrics),
         _data(recipe, metrics),
         _limits(),
     ]
@@ -56,7 +57,7 @@ A stacked ensemble: {", ".join(m.backbone for m in recipe.members)}, joined by a
 logistic regression on out-of-fold member probabilities, calibrated by temperature
 ({metrics["temperature"]:.2f}).
 It names a species only where its calibrated probability is at least {rule["min_probability"]:.2f},
-at least {rule["min_agreement"]} of {len(recipe.members)} members put that species first, and the
+at least {rule["min_agreement"]} of the members asked put that species first, and the
 photo lies within {rule["max_distance"]:.1f} whitened units of a species' centroid; else it abstains
 and says why.{_witness(recipe)}
 
@@ -193,6 +194,38 @@ Each subset has a stack of its own. CPU time is of one core, batches of eight, m
 alone; it differs from machine to machine, its ratios less.
 
 {table(head, rows)}{note}"""
+
+
+def _exits(recipe: Recipe, metrics: dict[str, Any]) -> list[str]:
+    if recipe.cascade is None or not metrics["exits"]:
+        return []
+    rows = [
+        [
+            row["exit"],
+            *(percent(row[f"{part}_share"]) for part in ("out_of_fold", "test")),
+            *(percent(row[f"{part}_top1"], 2) for part in ("out_of_fold", "test")),
+            *(f"{row[f'{part}_ece']:.3f}" for part in ("out_of_fold", "test")),
+            f"{row['cpu_ms']:.1f}",
+        ]
+        for row in metrics["exits"]
+    ]
+    head = ["", "share out of fold", "share test", "top-1 out of fold", "top-1 test"]
+    head += ["ECE out of fold", "ECE test", "CPU ms a photo"]
+    first = " and ".join(member.backbone for member in recipe.always_asked)
+    later = " and ".join(m.backbone for m in recipe.members[recipe.cascade.first :])
+    return [
+        f"""## The cascade
+
+{first} are asked first. Where they put the same label first and their own
+stack gives some label a calibrated probability of {metrics["cascade"]:.2f} or more, or gives that
+to all labels together that are none of the species, that is the answer; else {later} is
+asked too and the stack of all decides. The limit is the lowest, of 0.90 and more, at which the
+out-of-fold Brier score is at most {percent(recipe.cascade.brier_margin, 0)} worse than that of
+asking all members; each exit has a stack and a temperature of its own. Top-1 is of species photos,
+all else of all photos.
+
+{table(head, rows)}"""
+    ]
 
 
 def _data(recipe: Recipe, metrics: dict[str, Any]) -> str:

@@ -22,9 +22,9 @@ class SourceRecipe:
 
     folders: below `--data`, read together where they are there; else `--data` itself is read;
     target: `label`, `endangered`, or a column with taxa such as `family`; test, validation: shares
-    of all groups, 0 to 1; folds: of the cross-validation, 0 for none; most_photos: of one label, 0
-    for all; category: label -> IUCN category where the Red List mapping has none;
-    endangered: the categories that count as endangered.
+    of all groups, 0 to 1; folds: of the cross-validation, 0 for none; labels: those that are read,
+    none for all; most_photos: of one label, 0 for all; category: label -> IUCN category where the
+    Red List mapping has none; endangered: the categories that count as endangered.
     """
 
     test: float
@@ -32,6 +32,7 @@ class SourceRecipe:
     target: str = "label"
     folders: tuple[str, ...] = ()
     folds: int = 0
+    labels: tuple[str, ...] = ()
     most_photos: int = 0
     red_list: str = "published"
     category: dict[str, str] | None = None
@@ -120,9 +121,14 @@ class TuneRecipe:
 
 @dataclass(frozen=True, slots=True)
 class StackRecipe:
-    """A meta-learner on out-of-fold probabilities; strength: inverse regularisation."""
+    """A meta-learner on out-of-fold probabilities; strength: inverse regularisation.
+
+    distil: share, 0 to 1, of what the networks of `fit` learn that the stack says out of fold of
+    their photos, and not the labels.
+    """
 
     strength: float = 1.0
+    distil: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +295,8 @@ def _check(recipe: PublishedRecipe, path: Path) -> None:
         >= 1,
         "[stack] has no place in a recipe with one sigmoid": recipe.stack is not None
         and recipe.binary,
+        "stack.distil is a share from 0 to 1": recipe.stack is not None
+        and not 0 <= recipe.stack.distil <= 1,
     }
     for fault, found in faults.items():
         if found:

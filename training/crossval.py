@@ -195,10 +195,13 @@ def run_targets(
 def crossvalidate(
     dataset: Dataset, recipe: Recipe, weights: Path, out: Path, only: str | None = None
 ) -> None:
-    """Fit every member (or the one named `only`) on every fold and on everything, resuming."""
+    """Fit every member (or the one named `only`) on every fold and on everything, resuming.
+
+    Raises `LeakageError` before it touches a test photo.
+    """
+    index = dataset.learning(usable(dataset), "fit")
     features = frozen_features(dataset, recipe, weights, out)
     suspect = mislabelled(dataset, recipe, features)
-    index = usable(dataset)
     files = [dataset.files[i] for i in index[suspect]]
     (out / "mislabelled.json").write_text(json.dumps(files, indent=1), encoding="utf-8")
     print(f"{len(files)} training photos taken for mislabelled", flush=True)

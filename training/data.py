@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
+from training.config import SourceRecipe
+from training.leakage import check_unused, digest_of, read_digests, write_digests
 from training.recipe import Recipe
+from training.sources import check_groups, missing_column, read_source, refuse_broken
 from trapsort.decode import SIDE, decode
 from trapsort.errors import InputError, PhotoError
 
@@ -28,7 +33,8 @@ class Dataset:
 
     pixels: uint8 (n, 224, 224, 3), memory-mapped; label: int (n,), index into `labels`;
     fold: int (n,), the cross-validation fold, or `TEST`, or `HELD_OUT` (negatives kept for the
-    model card); folder: the folder's own name, finer than the label for negatives.
+    model card); folder: the folder's own name, finer than the label for negatives; test_digests:
+    sha256 of the pixels of the test photos.
     """
 
     labels: tuple[str, ...]
@@ -37,6 +43,7 @@ class Dataset:
     label: NDArray[np.int64]
     fold: NDArray[np.int64]
     pixels: NDArray[np.uint8]
+    test_digests: frozenset[str]
 
     @property
     def species(self) -> tuple[str, ...]:
@@ -58,6 +65,11 @@ class Dataset:
         """Indices of negatives that no fold ensemble has seen."""
         return np.flatnonzero(self.fold == HELD_OUT)
 
+    def learning(self, index: NDArray[np.int64], step: str) -> NDArray[np.int64]:
+        """`index` as it is, once no test photo is among it; raises `LeakageError`."""
+        digests = self.test_digests
+        return check_unused(self.pixels, index, digests, names=self.files, step=step)
+
 
 @dataclass(frozen=True, slots=True)
 class _Row:
@@ -65,16 +77,22 @@ class _Row:
     label: str
     group: str
     folder: str
+    part: str = ""
 
 
-def _read_manifest(folder: Path) -> list[dict[str, str]]:
+def _read_manifest(folder: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     manifest = folder / "manifest.csv"
     if not manifest.is_file():
         raise InputError(
             f"{manifest} does not exist.", "Give --data the folder that holds the photos."
         )
     with manifest.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+        reader = csv.DictReader(stream)
+        rows, found = list(reader), reader.fieldnames or ()
+    for column in columns:
+        if column not in found:
+            raise missing_column(manifest, column, found, f"It needs {', '.join(columns)}.")
+    return rows
 
 
 def _sequence(row: dict[str, str]) -> str:
@@ -86,25 +104,46 @@ def _sequence(row: dict[str, str]) -> str:
 
 
 def read_rows(recipe: Recipe, data: Path) -> list[_Row]:
-    """All photos that the recipe names, species first, in the order of the manifests."""
+    """All photos that the recipe names, species first, in the order of the manifests.
+
+    Where `data` has no such folder it is a user's own: class folders, or a CSV, as in
+    `training.sources`; its labels blank, other_animal and vehicle are negatives.
+    """
+    if not (data / recipe.data).is_dir():
+        return _own_rows(data)
     rows = [
         _Row(data / recipe.data / row["file"], row["label"], row["group"], row["label"])
-        for row in _read_manifest(data / recipe.data)
+        for row in _read_manifest(data / recipe.data, ("file", "label", "group"))
     ]
-    for row in _read_manifest(data / recipe.negatives) if recipe.negatives else []:
+    columns = ("file", "label", "camera_trap")
+    for row in _read_manifest(data / recipe.negatives, columns) if recipe.negatives else []:
         label = row["label"] if row["label"] in REJECTIONS else "other_animal"
         path = data / recipe.negatives / row["file"]
         rows.append(_Row(path, label, _sequence(row), row["label"]))
     return rows
 
 
+def _own_rows(data: Path) -> list[_Row]:
+    photos = read_source(data, SourceRecipe(test=0, validation=0))
+    if any(photo.part for photo in photos):
+        photos = [replace(photo, part=photo.part or "train") for photo in photos]
+        check_groups(photos)
+    if not {photo.label for photo in photos} & set(REJECTIONS):
+        raise InputError(
+            f"{data} shows nothing but species.",
+            f"Give photos of anything else too, labelled {', '.join(REJECTIONS)}.",
+        )
+    photos.sort(key=lambda photo: photo.label in REJECTIONS)  # stable: species first
+    return [_Row(p.path, p.label, p.group, p.label, p.part) for p in photos]
+
+
 def split(rows: list[_Row], recipe: Recipe) -> NDArray[np.int64]:
     """Fold of each row; whole groups, stratified by label.
 
-    Species: `test_fraction` of the groups is `TEST`, the rest is dealt into folds. Negatives: the
-    named folders and the later half of every other folder are `HELD_OUT`; the rest is dealt into
-    folds by whole folder (one species is never on both sides of a fold), blanks and vehicles by
-    sequence.
+    Species: `test_fraction` of the groups is `TEST`, or what the rows' own `part` says is `test`;
+    the rest is dealt into folds. Negatives: the named folders and the later half of every other
+    folder are `HELD_OUT`; the rest is dealt into folds by whole folder (one species is never on
+    both sides of a fold), blanks and vehicles by sequence.
     """
     fold = np.full(len(rows), HELD_OUT, np.int64)
     label = np.array([row.label for row in rows])
@@ -114,6 +153,14 @@ def split(rows: list[_Row], recipe: Recipe) -> NDArray[np.int64]:
     parts = min(20, int(photos.min()))
     dealt = _deal(label[species], group[species], parts, recipe.seed)
     test = dealt < round(recipe.split.test_fraction * parts)
+    if any(row.part for row in rows):
+        test = np.array([rows[i].part == "test" for i in species])
+        without = set(label[species]) - set(label[species[test]])
+        if without:
+            raise InputError(
+                f"Class {min(without)} has no photo in the part test.",
+                "Give some, or leave the column split out.",
+            )
     fold[species[test]] = TEST
     kept = species[~test]
     fold[kept] = _deal(label[kept], group[kept], recipe.split.folds, recipe.seed + 1)
@@ -177,20 +224,30 @@ def prepare(recipe: Recipe, data: Path, out: Path) -> None:
         out / "pixels.npy", mode="w+", dtype=np.uint8, shape=(len(rows), SIDE, SIDE, 3)
     )
 
+    broken: list[str] = []
+
     def load(index: int) -> str:
-        content = rows[index].file.read_bytes()
         try:
+            content = rows[index].file.read_bytes()
             pixels[index] = decode(content).pixels
-        except PhotoError as error:
-            raise InputError(f"{rows[index].file}: {error}", "Leave it out.") from error
+        except (OSError, PhotoError) as error:
+            broken.append(f"{rows[index].file}: {error}")
+            return ""
         return hashlib.sha256(content).hexdigest()
 
-    with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(load, range(len(rows))))
+    with (
+        ThreadPoolExecutor() as pool,
+        click.progressbar(
+            pool.map(load, range(len(rows))), length=len(rows), label="decoding", file=sys.stderr
+        ) as bar,
+    ):
+        digests = list(bar)
+    refuse_broken(broken, len(rows))
     pixels.flush()
+    write_digests(out, {digest_of(pixels[i]) for i in np.flatnonzero(fold == TEST)})
     table = [
         {
-            "file": str(row.file.relative_to(data)),
+            "file": _name(row.file, data),
             "label": row.label,
             "folder": row.folder,
             "group": row.group,
@@ -201,6 +258,11 @@ def prepare(recipe: Recipe, data: Path, out: Path) -> None:
     ]
     manifest = {"recipe": recipe.name, "seed": recipe.seed, "labels": labels, "photos": table}
     (out / "dataset.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _name(file: Path, data: Path) -> str:
+    """A photo's path below `data`, else in full; `data / name` is the photo either way."""
+    return str(file.relative_to(data)) if file.is_relative_to(data) else str(file.resolve())
 
 
 def _label_order(rows: list[_Row]) -> list[str]:
@@ -223,6 +285,7 @@ def load_dataset(out: Path) -> Dataset:
     try:
         manifest = json.loads((out / "dataset.json").read_text(encoding="utf-8"))
         pixels = np.load(out / "pixels.npy", mmap_mode="r")
+        test_digests = read_digests(out)
     except OSError as error:
         raise InputError(f"No prepared data: {error}", "Run the step prepare first.") from error
     photos, labels = manifest["photos"], tuple(manifest["labels"])
@@ -233,4 +296,5 @@ def load_dataset(out: Path) -> Dataset:
         label=np.array([labels.index(photo["label"]) for photo in photos]),
         fold=np.array([photo["fold"] for photo in photos]),
         pixels=pixels,
+        test_digests=test_digests,
     )

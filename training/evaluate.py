@@ -5,39 +5,33 @@ The test photos are answered by the exported graph through the same code as in t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from training.ablation import BATCH, ablation, calibration_error, exits, member_milliseconds
 from training.crossval import usable
 from training.data import HELD_OUT, Dataset
-from training.fit import Floats
+from training.fit import Floats, load_arrays
+from training.graph import ask_everyone
 from training.recipe import Recipe
 from training.stack import (
     accepted_by,
-    fit_meta,
     load_stack,
     member_probabilities,
-    nested_logits,
-    out_of_fold,
-    temperature,
     testimony,
     undenied_by,
     whiten,
 )
+from trapsort import measures
 from trapsort.bundle import Bundle
 from trapsort.ensemble import Prediction, decide, novelty
-from trapsort.session import Scores, Session
-
-BINS = 15
-BATCH = 8
+from trapsort.session import OnnxSession, Scores, Session, load_graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +58,22 @@ def answer(bundle: Bundle, session: Session, dataset: Dataset, index: NDArray[np
     return Answers(dataset.label[index], scores, decide(scores, bundle))
 
 
-def calibration_error(probabilities: Floats, label: NDArray[np.int64]) -> float:
-    """Expected calibration error of the most probable label, 15 equal bins (Guo et al. 2017)."""
-    return float(sum(row["share"] * abs(row["gap"]) for row in reliability(probabilities, label)))
+def open_everyone(bundle: Bundle) -> Session:
+    """The bundle's graph without its cascade: every member is asked of every photo."""
+    import onnx
+
+    model = onnx.load_from_string(bundle.read_graph())
+    ask_everyone(model)
+    return OnnxSession(load_graph(model.SerializeToString()), bundle.decision)
 
 
 def reliability(probabilities: Floats, label: NDArray[np.int64]) -> list[dict[str, float]]:
     """Confidence and accuracy of each occupied bin of the most probable label's probability."""
     sure = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == label
-    place = np.minimum((sure * BINS).astype(int), BINS - 1)
+    place = np.minimum((sure * measures.BINS).astype(int), measures.BINS - 1)
     rows = []
-    for number in range(BINS):
+    for number in range(measures.BINS):
         inside = place == number
         if inside.any():
             confidence, accuracy = float(sure[inside].mean()), float(right[inside].mean())
@@ -91,14 +89,6 @@ def reliability(probabilities: Floats, label: NDArray[np.int64]) -> list[dict[st
     return rows
 
 
-def wilson(successes: int, of: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    z, share = 1.959964, successes / of
-    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
-    half = z / (1 + z * z / of) * np.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    return float(middle - half), float(middle + half)
-
-
 def share_of(right: NDArray[np.bool_]) -> float:
     """Share of what is true; 0 where there is nothing."""
     return float(right.mean()) if len(right) else 0.0
@@ -112,28 +102,27 @@ def score_test(answers: Answers, labels: Sequence[str], species: int) -> dict[st
     named = np.array([p.label is not None for p in answers.predictions])
     right = best == label
     reasons = [p.reason for p in answers.predictions if p.reason]
-    confusion = np.zeros((species, len(labels)), int)
-    np.add.at(confusion, (label, best), 1)
-    per_class = []
-    for k in range(species):
-        own, said = label == k, best == k
-        hit = int((own & said).sum())
-        precision, recall = hit / max(1, int(said.sum())), hit / max(1, int(own.sum()))
-        per_class.append(
-            {
-                "label": labels[k],
-                "photos": int(own.sum()),
-                "precision": precision,
-                "recall": recall,
-                "f1": 2 * precision * recall / max(1e-9, precision + recall),
-                "coverage": float(named[own].mean()),
-                "accuracy_of_accepted": share_of(right[own & named]),
-            }
-        )
+    every = range(len(labels))
+    confusion = confusion_matrix(label, best, labels=every)[:species]
+    precision, recall, f1, photos = precision_recall_fscore_support(
+        label, best, labels=range(species), zero_division=0.0
+    )
+    per_class = [
+        {
+            "label": labels[k],
+            "photos": int(photos[k]),
+            "precision": float(precision[k]),
+            "recall": float(recall[k]),
+            "f1": float(f1[k]),
+            "coverage": float(named[label == k].mean()),
+            "accuracy_of_accepted": share_of(right[(label == k) & named]),
+        }
+        for k in range(species)
+    ]
     return {
         "photos": len(label),
         "top1": float(right.mean()),
-        "top1_interval": wilson(int(right.sum()), len(label)),
+        "top1_interval": measures.wilson(int(right.sum()), len(label)),
         "top1_among_species": float((among == label).mean()),
         "coverage": float(named.mean()),
         "accuracy_of_accepted": share_of(right[named]),
@@ -172,7 +161,12 @@ def score_negatives(dataset: Dataset, recipe: Recipe, out: Path) -> dict[str, An
         values = (rule.min_probability, rule.min_agreement, rule.max_distance)
         named.append(
             accepted_by(
-                probabilities, members[held], distance, undenied, species=species, rule=values
+                probabilities,
+                stack.asked(members[held]),
+                distance,
+                undenied,
+                species=species,
+                rule=values,
             )
         )
     share = np.mean(named, axis=0)
@@ -192,85 +186,38 @@ def score_negatives(dataset: Dataset, recipe: Recipe, out: Path) -> dict[str, An
     }
 
 
-def ablation(dataset: Dataset, recipe: Recipe, out: Path, test: Answers) -> list[dict[str, Any]]:
-    """Accuracy and cost of every subset of the members, each with a stack of its own.
-
-    Out-of-fold figures decide; test figures are shown beside them. Milliseconds are CPU time a
-    photo on one core in batches of eight.
-    """
-    oof = out_of_fold(dataset, recipe, out)
-    labels, species = len(dataset.labels), len(dataset.species)
-    strength = load_stack(out)[0].regularisation
-    cost = [member_milliseconds(out / f"{member.name}.onnx") for member in recipe.members]
-    animal = oof.label < species
-    rows = []
-    for size in range(1, len(recipe.members) + 1):
-        for chosen in combinations(range(len(recipe.members)), size):
-            part = type(oof)(
-                oof.index,
-                oof.label,
-                oof.fold,
-                oof.members[:, list(chosen)],
-                oof.distance,
-                oof.other,
-            )
-            logits = nested_logits(part, labels, strength)
-            scale = temperature(logits, oof.label)
-            kernel, bias = fit_meta(part.members, oof.label, labels, strength)
-            flat = test.scores.members[:, list(chosen)].reshape(len(test.label), -1)
-            probabilities = softmax((flat @ kernel + bias) / scale, axis=1)
-            rows.append(
-                {
-                    "members": [recipe.members[i].name for i in chosen],
-                    "out_of_fold_top1": float((logits.argmax(1) == oof.label)[animal].mean()),
-                    "test_top1": float((probabilities.argmax(1) == test.label).mean()),
-                    "test_ece": calibration_error(probabilities.astype(np.float32), test.label),
-                    "cpu_ms": sum(cost[i] for i in chosen),
-                }
-            )
-    return rows
-
-
-def member_milliseconds(path: Path, repeats: int = 5) -> float:
-    """Median CPU milliseconds a photo of a member's graph, one thread, batch 8."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    image = session.get_inputs()[0]
-    photos = np.random.default_rng(0).integers(0, 256, (BATCH, *image.shape[1:]), dtype=np.uint8)
-    times = []
-    for _ in range(repeats + 1):
-        start = time.process_time()
-        session.run(None, {image.name: photos})
-        times.append((time.process_time() - start) / BATCH * 1000)
-    return float(np.median(times[1:]))
-
-
 def evaluate(
     dataset: Dataset, recipe: Recipe, out: Path, bundle: Bundle, session: Session
 ) -> dict[str, Any]:
     """Every figure of the model card."""
     test = answer(bundle, session, dataset, dataset.test)
+    votes = answer(bundle, open_everyone(bundle), dataset, dataset.test).scores.members
     stack, _, rule = load_stack(out)
-    oof = out_of_fold(dataset, recipe, out)
-    animal = oof.label < len(dataset.species)
-    logits = nested_logits(oof, len(dataset.labels), stack.regularisation)
-    probabilities = softmax(logits / stack.temperature, axis=1)
-    reached = (rule.coverage, rule.accuracy, rule.false_species)
+    arrays = load_arrays(out / "stack.npz")
+    probabilities, label = arrays["oof/probabilities"], arrays["oof/label"]
+    animal = label < len(dataset.species)
+    costs = [member_milliseconds(out / f"{member.name}.onnx") for member in recipe.members]
     return {
         "test": score_test(test, dataset.labels, len(dataset.species)),
         "negatives": score_negatives(dataset, recipe, out),
         "out_of_fold": {
-            "photos": len(oof.label),
-            "top1": float((probabilities.argmax(1) == oof.label)[animal].mean()),
-            "coverage": reached[0],
-            "accuracy_of_accepted": reached[1],
-            "false_species": reached[2],
-            "ece": calibration_error(probabilities.astype(np.float32), oof.label),
+            "photos": len(label),
+            "top1": float((probabilities.argmax(1) == label)[animal].mean()),
+            "coverage": rule.coverage,
+            "accuracy_of_accepted": rule.accuracy,
+            "false_species": rule.false_species,
+            "ece": calibration_error(probabilities, label),
         },
-        "ablation": ablation(dataset, recipe, out, test),
+        "ablation": ablation(dataset, recipe, out, votes=votes, label=test.label, costs=costs),
+        "exits": exits(
+            stack,
+            arrays,
+            votes=votes,
+            label=test.label,
+            costs=costs,
+            species=len(dataset.species),
+        ),
+        "cascade": stack.cascade.min_probability if stack.cascade else None,
         "temperature": stack.temperature,
         "rule": {
             name: getattr(rule, name)

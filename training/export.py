@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from training.crossval import FINAL, member_weights, run_file
 from training.data import Dataset
@@ -26,6 +27,7 @@ from training.fit import (
     pooled,
     set_rear_weights,
 )
+from training.meta import Stack
 from training.recipe import MemberRecipe, Recipe, WitnessRecipe
 from training.stack import load_stack
 from trapsort.bundle import SCHEMA
@@ -62,7 +64,8 @@ def convert_member(
     import tensorflow as tf
     import tf2onnx
 
-    from training.graph import OPSET, single_input, unfuse_zero_padding
+    from training.graph import OPSET, single_input
+    from training.padding import unfuse_zero_padding
 
     network = build_network(member.backbone, member_weights(member, weights))
     arrays = load_arrays(fitted)
@@ -183,25 +186,20 @@ def build_graph(dataset: Dataset, recipe: Recipe, weights: Path, out: Path) -> d
         witness = onnx.load(path)
     model = fuse(
         graphs,
-        stack=(stack.kernel, stack.bias),
+        stack=stack,
         whitening=(white.kernel, white.bias),
         labels=len(dataset.labels),
         witness=witness,
     )
     (out / GRAPH).write_bytes(model.SerializeToString())
-    votes = np.stack([_softmax(dense_logits(f, dense)) for f, dense in answers], axis=1)
+    first = answers[: len(recipe.always_asked)]
+    votes = np.stack([softmax(dense_logits(f, dense), axis=1) for f, dense in answers], axis=1)
     expected |= {
         "probabilities": stack.apply(votes),
-        "members": votes,
-        "features": white.apply(np.concatenate([features for features, _ in answers], axis=1)),
+        "members": stack.asked(votes),
+        "features": white.apply(np.concatenate([features for features, _ in first], axis=1)),
     }
     return compare(out / GRAPH, photos, expected)
-
-
-def _softmax(logits: Floats) -> Floats:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
-    return shares
 
 
 def compare(path: Path, photos: NDArray[np.uint8], expected: dict[str, Floats]) -> dict[str, float]:
@@ -218,8 +216,8 @@ def compare(path: Path, photos: NDArray[np.uint8], expected: dict[str, Floats]) 
     differences = {}
     for place, name in enumerate(names):
         found = np.concatenate([part[place] for part in parts])
-        unit = float(expected[name].max() - expected[name].min()) if name == "features" else 1.0
-        differences[name] = float(np.abs(found - expected[name]).max()) / unit
+        spread = float(expected[name].max() - expected[name].min()) if name == "features" else 1.0
+        differences[name] = float(np.abs(found - expected[name]).max()) / (spread or 1.0)
     for name, difference in differences.items():
         if not difference <= TOLERANCE:
             raise ExportError(
@@ -238,7 +236,7 @@ def keras_members(backbones: Sequence[str], labels: int) -> list[Any]:
 
 def vgg16_milliseconds(labels: int, out: Path) -> float:
     """CPU milliseconds a photo of the published ensemble's VGG16, weights untrained."""
-    from training.evaluate import member_milliseconds
+    from training.ablation import member_milliseconds
 
     path = out / "vgg16-untrained.onnx"
     if not path.exists():
@@ -326,6 +324,7 @@ def write_manifest(dataset: Dataset, recipe: Recipe, out: Path, folder: Path) ->
         "taxa": taxa,
         "members": [{"name": m.name, "backbone": m.backbone} for m in recipe.members],
         "calibration": {"method": "temperature, in the graph", "temperature": stack.temperature},
+        **({"cascade": describe_cascade(recipe, stack)} if stack.cascade else {}),
         "decision": {
             "min_probability": round(rule.min_probability, 4),
             "min_agreement": rule.min_agreement,
@@ -338,6 +337,17 @@ def write_manifest(dataset: Dataset, recipe: Recipe, out: Path, folder: Path) ->
         "files": describe_files(folder),
     }
     (folder / "bundle.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+def describe_cascade(recipe: Recipe, stack: Stack) -> dict[str, Any]:
+    """Who is asked first, and from which probability on the others are not."""
+    cascade = stack.cascade
+    assert cascade is not None  # noqa: S101  # asked for only where there is one
+    return {
+        "first": [member.name for member in recipe.always_asked],
+        "min_probability": cascade.min_probability,
+        "temperature": cascade.stack.temperature,
+    }
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, Any]]:

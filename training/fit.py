@@ -14,6 +14,7 @@ from keras import layers
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 
 from training.backbones import (
     BACKBONES,
@@ -22,6 +23,7 @@ from training.backbones import (
     head,
     preprocess,
 )
+from training.progress import TimeLeft, starts, verbosity
 from training.recipe import FitRecipe, MemberRecipe
 
 Floats = NDArray[np.float32]
@@ -126,14 +128,16 @@ def train(model: keras.Model, batches: Batches, loss: Any, *, epochs: int, rate:
     """Minimise `loss` between `model`'s output and the targets; the last epoch's loss."""
     steps = epochs * len(batches)
     model.compile(keras.optimizers.Adam(cosine(rate, steps)), loss, jit_compile=False)
-    history = model.fit(batches, epochs=epochs, shuffle=False, verbose=2)
+    history = model.fit(
+        batches, epochs=epochs, shuffle=False, verbose=verbosity(), callbacks=[TimeLeft()]
+    )
     return float(history.history["loss"][-1])
 
 
 def pooled(network: keras.Model, inputs: NDArray[Any], *, batch: int = 64) -> Floats:
     """Global average of `network`'s feature map for each of `inputs`: float32 (n, channels)."""
     parts = []
-    for start in range(0, len(inputs), batch):
+    for start in starts(len(inputs), batch, "features"):
         x = np.asarray(inputs[start : start + batch])
         x = x.astype(np.float32) if x.dtype == np.float16 else x
         parts.append(np.asarray(network.predict_on_batch(x)).mean(axis=(1, 2)))
@@ -142,7 +146,7 @@ def pooled(network: keras.Model, inputs: NDArray[Any], *, batch: int = 64) -> Fl
 
 def feature_maps(network: keras.Model, inputs: NDArray[Any], out: NDArray[np.float16]) -> None:
     """Write `network`'s output for each of `inputs` into `out`, in half precision."""
-    for start in range(0, len(inputs), 64):
+    for start in starts(len(inputs), 64, "feature maps"):
         x = np.asarray(inputs[start : start + 64])
         out[start : start + len(x)] = np.asarray(network.predict_on_batch(x)).astype(np.float16)
 
@@ -165,10 +169,8 @@ def head_start(
 
 def sample_weights(label: NDArray[np.int64], clean: NDArray[np.bool_], recipe: FitRecipe) -> Floats:
     """Balanced class weights clipped to the recipe's range; 0 for photos taken for mislabelled."""
-    counts = np.bincount(label)
-    balanced = len(label) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-    low, high = recipe.class_weight_range
-    weights: Floats = (np.clip(balanced, low, high)[label] * clean).astype(np.float32)
+    balanced = compute_sample_weight("balanced", label)
+    weights: Floats = (np.clip(balanced, *recipe.class_weight_range) * clean).astype(np.float32)
     return weights
 
 

@@ -14,9 +14,9 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
 from training.config import PublishedRecipe, StackRecipe
 from training.fit import Floats, load_arrays, save_arrays
+from training.meta import temperature
 from training.networks import build_network
 from training.prepared import PhotoSet
-from training.stack import temperature
 from training.train import fit_network, predict
 from training.tune import Settings, apply_settings
 
@@ -90,7 +90,7 @@ def fit_stack(
     """Kernel and bias of the calibrated meta-learner, and its own out-of-fold accuracy.
 
     members (n, networks, labels) said out of fold. The temperature comes from meta-learners that
-    had not seen the photo either.
+    had not seen the photo either, as does `said` (n, labels), what they answer.
     """
     labels = members.shape[2]
     flat = members.reshape(len(members), -1)
@@ -107,7 +107,19 @@ def fit_stack(
         "bias": (bias / divisor).astype(np.float32),
         "temperature": np.float64(divisor),
         "accuracy": np.float64((nested.argmax(axis=1) == label).mean()),
+        "said": nested.astype(np.float32),
     }
+
+
+def distilled(photos: PhotoSet, index: NDArray[np.int64], said: Floats, share: float) -> Floats:
+    """Targets (all photos, labels): labels, and by `share` what the stack said of some photos.
+
+    index (n,): those; said: (n, labels). The stack had seen none of them: it hands down nothing but
+    an opinion of each.
+    """
+    targets = np.eye(len(photos.labels), dtype=np.float32)[photos.label]
+    targets[index] = (1 - share) * targets[index] + share * said
+    return targets
 
 
 def fitted_and_scored_on_test(members: Floats, label: NDArray[np.int64], strength: float) -> float:

@@ -5,20 +5,22 @@ Pure functions on ONNX; no Keras here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from training.fit import Dense, Floats
+from training.meta import Cascade, Stack
 from trapsort.decode import SIDE
 
 OPSET = 18
-LOWEST = np.float32(-3.4e38)
+FIRST = "first"
+"""Names in the graph: of the first members' stack, and below of what makes them answer alone."""
+THRESHOLD = "first/min_probability"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,82 +63,10 @@ def single_input(model: onnx.ModelProto) -> str:
     return inputs[0]
 
 
-def _values(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
-    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant":
-            found[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-    return found
-
-
-def unfuse_zero_padding(model: onnx.ModelProto) -> int:
-    """Rewrite zero padding before a max-pool so that ONNX Runtime computes it rightly; how many.
-
-    Its pass `Pad_Fusion` moves the zeros into the pool's own padding, which is minus infinity, so
-    a window of negative numbers at the border answers too little (ResNet50V2's first pool). The
-    rewrite does that move itself and then takes the maximum with 0 wherever a window reaches the
-    border: exact, and nothing is left to fuse.
-    """
-    inferred = onnx.shape_inference.infer_shapes(model).graph
-    shapes = {
-        value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
-        for value in [*inferred.value_info, *inferred.input]
-    }
-    graph, values = model.graph, _values(model.graph)
-    maker = {output: node for node in graph.node for output in node.output}
-    count = 0
-    for pool in [node for node in graph.node if node.op_type == "MaxPool"]:
-        pad = maker.get(pool.input[0])
-        if pad is None or not _pads_with_zeros(pad, values):
-            continue
-        _rewrite(graph, pad, pool, values[pad.input[1]].astype(int), shapes[pad.input[0]][2:])
-        count += 1
-    return count
-
-
-def _pads_with_zeros(pad: onnx.NodeProto, values: dict[str, NDArray[Any]]) -> bool:
-    if pad.op_type != "Pad" or pad.input[1] not in values or not values[pad.input[1]].any():
-        return False
-    return len(pad.input) < 3 or not pad.input[2] or float(values[pad.input[2]]) == 0.0
-
-
-def _rewrite(
-    graph: onnx.GraphProto,
-    pad: onnx.NodeProto,
-    pool: onnx.NodeProto,
-    pads: NDArray[np.int64],
-    size: Sequence[int],
-) -> None:
-    attributes = {a.name: helper.get_attribute_value(a) for a in pool.attribute}
-    kernel, strides = attributes["kernel_shape"], attributes.get("strides", [1, 1])
-    before, after = pads[2:4], pads[6:8]
-    border, implicit = [], []
-    for axis in range(2):
-        windows = (size[axis] + before[axis] + after[axis] - kernel[axis]) // strides[axis] + 1
-        first = np.arange(windows) * strides[axis] - before[axis]
-        border.append((first < 0) | (first + kernel[axis] > size[axis]))
-        implicit.append(max(0, int(first[-1]) + kernel[axis] - size[axis]))
-    mask = np.where(border[0][:, None] | border[1][None, :], np.float32(0), LOWEST)
-    name = pool.output[0]
-    graph.initializer.append(numpy_helper.from_array(mask[None, None], f"{name}/border"))
-    kept = [a for a in pool.attribute if a.name not in ("pads", "auto_pad")]
-    del pool.attribute[:]
-    pool.attribute.extend(kept)
-    pool.attribute.append(
-        helper.make_attribute("pads", [int(before[0]), int(before[1]), implicit[0], implicit[1]])
-    )
-    pool.input[0] = pad.input[0]
-    pool.output[0] = f"{name}/inside"
-    maximum = helper.make_node("Max", [f"{name}/inside", f"{name}/border"], [name])
-    graph.node.insert(list(graph.node).index(pool) + 1, maximum)
-    if not any(pad.output[0] in node.input for node in graph.node):
-        graph.node.remove(pad)
-
-
 def fuse(
     members: Sequence[MemberGraph],
     *,
-    stack: tuple[Floats, Floats] | None,
+    stack: Stack | None,
     whitening: tuple[Floats, Floats] | None,
     labels: int,
     witness: onnx.ModelProto | None = None,
@@ -149,35 +79,28 @@ def fuse(
     `probabilities` (N, labels), calibrated, those of the only member where there is no stack;
     `members` (N, members, labels); `features` (N, dimensions), only with whitening; `maps`
     (N, members, labels, height, width), each cell's part of the label's pre-softmax score; and of
-    a witness `other` (N, species).
+    a witness `other` (N, species). With a cascade, `members` and `maps` are 0 for the members that
+    a photo did not need.
     """
     build = Builder()
-    pooled, votes, maps = [], [], []
-    axis1 = build.constant("axis1", [1], np.int64)
-    for member in members:
-        feature_map = _embed(build, member.name, member.model, small=small)
-        features = _pool(build, member, feature_map)
-        own, activation = _head(build, member, features, feature_map)
-        pooled.append(features)
-        votes.append(build.node("Unsqueeze", [own, axis1], f"{member.name}/vote"))
-        maps.append(build.node("Unsqueeze", [activation, axis1], f"{member.name}/map"))
-    build.node("Concat", votes, "members", axis=1)
-    build.node("Concat", maps, "maps", axis=1)
+    build.constant("axis1", [1], np.int64)
+    cascade = None if stack is None else stack.cascade
+    first = _ask(build, members if cascade is None else members[: cascade.first], small=small)
     if stack is None:
-        build.node("Squeeze", ["members", axis1], "probabilities")
+        named = (build.node("Squeeze", [first.votes, "axis1"], "alone"), first.votes, first.maps)
+    elif cascade is None:
+        named = (_stack(build, "stack", stack, first.votes), first.votes, first.maps)
     else:
-        shape = build.constant("flat", [-1, len(members) * labels], np.int64)
-        flat = build.node("Reshape", ["members", shape], "stack/in")
-        kernel, bias = (build.constant(f"stack/{n}", v) for n, v in zip("Wb", stack, strict=True))
-        logits = build.node("Gemm", [flat, kernel, bias], "stack/logits")
-        build.node("Softmax", [logits], "probabilities", axis=1)
+        named = _cascade(build, stack, cascade, first, members[cascade.first :], small=small)
     outputs = {
         "probabilities": ["N", labels],
         "members": ["N", len(members), labels],
         "maps": ["N", len(members), labels, "height", "width"],
     }
+    for value, output in zip(named, outputs, strict=True):
+        build.node("Identity", [value], output)
     if whitening is not None:
-        joined = build.node("Concat", pooled, "features/in", axis=1)
+        joined = build.node("Concat", first.pooled, "features/in", axis=1)
         white = [build.constant(f"white/{n}", v) for n, v in zip("Wb", whitening, strict=True)]
         build.node("Gemm", [joined, *white], "features")
         outputs["features"] = ["N", whitening[0].shape[1]]
@@ -185,6 +108,142 @@ def fuse(
         build.node("Identity", [_embed(build, "witness", witness, small=small)], "other")
         outputs["other"] = ["N", "species"]
     return _assemble(build, outputs, size)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What some members say, as names of values in a graph.
+
+    votes: (N, members, labels); maps: (N, members, labels, height, width); pooled: the features of
+    each.
+    """
+
+    votes: str
+    maps: str
+    pooled: list[str]
+
+
+def _ask(build: Builder, members: Sequence[MemberGraph], *, small: bool) -> Asked:
+    pooled, votes, maps = [], [], []
+    for member in members:
+        feature_map = _embed(build, member.name, member.model, small=small)
+        features = _pool(build, member, feature_map)
+        own, activation = _head(build, member, features, feature_map)
+        pooled.append(features)
+        votes.append(build.node("Unsqueeze", [own, "axis1"], f"{member.name}/vote"))
+        maps.append(build.node("Unsqueeze", [activation, "axis1"], f"{member.name}/map"))
+    name = members[0].name
+    return Asked(
+        build.node("Concat", votes, f"{name}/votes", axis=1),
+        build.node("Concat", maps, f"{name}/maps", axis=1),
+        pooled,
+    )
+
+
+def _stack(build: Builder, name: str, stack: Stack, votes: str) -> str:
+    """Calibrated probabilities (N, labels) of votes (N, members, labels)."""
+    shape = build.constant(f"{name}/flat", [-1, len(stack.kernel)], np.int64)
+    flat = build.node("Reshape", [votes, shape], f"{name}/in")
+    kernel = build.constant(f"{name}/W", stack.kernel)
+    bias = build.constant(f"{name}/b", stack.bias)
+    logits = build.node("Gemm", [flat, kernel, bias], f"{name}/logits")
+    return build.node("Softmax", [logits], f"{name}/probabilities", axis=1)
+
+
+def _cascade(
+    build: Builder,
+    stack: Stack,
+    cascade: Cascade,
+    first: Asked,
+    members: Sequence[MemberGraph],
+    *,
+    small: bool,
+) -> tuple[str, str, str]:
+    """Ask `members` too, but only where the first ones are not sure (`Cascade.sure`).
+
+    Returns probabilities, votes and maps of all. A batch in which every photo is sure skips the
+    branch; a photo that was sure keeps its answer whatever its neighbours are, so no answer depends
+    on the batch.
+    """
+    own = _stack(build, FIRST, cascade.stack, first.votes)
+    threshold = build.constant(THRESHOLD, cascade.min_probability)
+    most = build.node("ReduceMax", [own, "axis1"], "first/most", keepdims=1)
+    probable = build.node("GreaterOrEqual", [most, threshold], "first/probable")
+    said = build.node("ArgMax", [first.votes], "first/said", axis=2, keepdims=0)
+    ends = [build.node(f"Reduce{end}", [said, "axis1"], f"first/{end}") for end in ("Min", "Max")]
+    agree = build.node("Equal", ends, "first/agree")
+    rejected = np.arange(stack.kernel.shape[1])[:, None] >= cascade.species
+    none = build.node("MatMul", [own, build.constant("first/rejected", rejected)], "first/none")
+    nothing = build.node("GreaterOrEqual", [none, threshold], "first/nothing")
+    named = build.node("And", [probable, agree], "first/named")
+    sure = build.node("Or", [named, nothing], "first/sure")  # (N, 1)
+    number = build.node("Cast", [sure], "first/sure/number", to=TensorProto.INT32)
+    least = build.node("ReduceMin", [number], "first/sure/least", keepdims=0)
+    every = build.node("Cast", [least], "first/sure/every", to=TensorProto.BOOL)
+
+    ask = Builder()
+    later = _ask(ask, members, small=small)
+    votes = ask.node("Concat", [first.votes, later.votes], "later/joined", axis=1)
+    found = (_stack(ask, "stack", stack, votes), later.votes, later.maps)
+    skip = Builder()
+    skipped = (
+        skip.node("Identity", [own], "skip/probabilities"),
+        _zeros(skip, first.votes, "skip/votes", len(members)),
+        _zeros(skip, first.maps, "skip/maps", len(members)),
+    )
+    answers = ["later/probabilities", "later/votes", "later/maps"]
+    build.nodes.append(
+        helper.make_node(
+            "If",
+            [every],
+            answers,
+            then_branch=_branch(skip, "skip", skipped),
+            else_branch=_branch(ask, "ask", found),
+        )
+    )
+    zero = build.constant("later/zero", 0.0)
+    parts = [build.node("Where", [sure, own, answers[0]], "probabilities/either")]
+    for answer, known, axes in ((1, first.votes, [2]), (2, first.maps, [2, 3, 4])):
+        name = answers[answer]
+        place = build.constant(f"{name}/axes", axes, np.int64)
+        mask = build.node("Unsqueeze", [sure, place], f"{name}/sure")
+        kept = build.node("Where", [mask, zero, name], f"{name}/kept")
+        parts.append(build.node("Concat", [known, kept], f"{name}/all", axis=1))
+    return parts[0], parts[1], parts[2]
+
+
+def _zeros(build: Builder, like: str, name: str, count: int) -> str:
+    """Zeros in the shape of a value (N, members, ...), with `count` members."""
+    total = build.node("ReduceSum", [like, "axis1"], f"{name}/sum", keepdims=1)
+    nothing = build.node("Mul", [total, build.constant(f"{name}/zero", 0.0)], f"{name}/nothing")
+    return build.node("Concat", [nothing] * count, f"{name}/zeros", axis=1)
+
+
+def _branch(build: Builder, name: str, outputs: Sequence[str]) -> onnx.GraphProto:
+    values = [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs]
+    return helper.make_graph(build.nodes, name, [], values, build.constants)
+
+
+def initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Every constant of a graph and of the branches inside it."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from initializers(attribute.g)
+
+
+def ask_everyone(model: onnx.ModelProto) -> None:
+    """Change a graph with a cascade so that no photo is answered without the last members."""
+    replace_constants(model, {THRESHOLD: np.float32(2)})
+
+
+def replace_constants(model: onnx.ModelProto, values: Mapping[str, Any]) -> None:
+    """Put new float32 values into the constants of these names, where the graph has them."""
+    for tensor in initializers(model.graph):
+        if tensor.name in values:
+            array = np.asarray(values[tensor.name], np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
 
 
 def _embed(build: Builder, name: str, model: onnx.ModelProto, *, small: bool) -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from training.config import PublishedRecipe
+from training.recipe import Recipe
+from trapsort import __version__
 from trapsort.errors import InputError
 
 MANIFEST = "manifest.json"
 PACKAGES = (
-    "keras", "keras-tuner", "numpy", "onnx", "onnxruntime", "optuna", "scikit-learn",
-    "tensorflow", "tensorflow-cpu", "tf2onnx",
+    "keras", "keras-tuner", "matplotlib", "numpy", "onnx", "onnxruntime", "optuna", "pillow",
+    "scikit-learn", "scipy", "seaborn", "tensorflow", "tensorflow-cpu", "tf2onnx",
 )  # fmt: skip
 
 
@@ -27,8 +30,8 @@ def sha256_of(path: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of those packages that are installed and decide about figures."""
-    found = {}
+    """Versions of trapsort and of those packages that are installed and decide about figures."""
+    found = {"trapsort": __version__}
     for name in PACKAGES:
         try:
             found[name] = version(name)
@@ -99,14 +102,57 @@ class Step:
 
     def finish(self) -> None:
         """Write the manifest over all that is in the folder."""
-        files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.name != "begun.json")
-        manifest: dict[str, Any] = {
-            "step": self.name,
-            "inputs": self.inputs(),
-            "seed": self.recipe.seed,
-            "versions": versions(),
-            "outputs": {str(p.relative_to(self.folder)): sha256_of(p) for p in files},
-        }
-        text = json.dumps(manifest, indent=1) + "\n"
-        (self.folder / MANIFEST).write_text(text, encoding="utf-8")
+        files = [p for p in self.folder.rglob("*") if p.is_file() and p.name != "begun.json"]
+        outputs = {str(p.relative_to(self.folder)): p for p in files}
+        path = self.folder / MANIFEST
+        write_manifest(path, self.name, self.recipe.seed, self.inputs(), outputs)
         (self.folder / "begun.json").unlink()
+
+
+def write_manifest(
+    path: Path, step: str, seed: int, inputs: Mapping[str, str], outputs: Mapping[str, Path]
+) -> None:
+    """Write what a step was made from, with what, and the digests of what it made, by name."""
+    manifest: dict[str, Any] = {
+        "step": step,
+        "inputs": dict(inputs),
+        "seed": seed,
+        "versions": versions(),
+        "outputs": {name: sha256_of(outputs[name]) for name in sorted(outputs)},
+    }
+    path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+FLAT_NEEDS = {
+    "fit": ("prepare",),
+    "stack": ("fit",),
+    "export": ("stack",),
+    "quantise": ("export",),
+    "refit": ("stack",),
+}
+"""The steps whose outputs a step of a recipe without a kind reads; all share one folder."""
+
+
+def record_flat(step: str, out: Path, recipe: Recipe, more: Mapping[str, str]) -> None:
+    """Write `manifest-STEP.json` for a step whose files lie beside those of others, below `out`.
+
+    Its outputs are the files that no other step's manifest names. Arrays (`.npy`) that only spare
+    time are left out; what they come from is not. more: digests of other inputs.
+    """
+    path = out / f"manifest-{step}.json"
+    others: set[str] = set()
+    for each in out.glob("manifest-*.json"):
+        if each != path:
+            others |= set(json.loads(each.read_text(encoding="utf-8"))["outputs"])
+    files = {
+        str(p.relative_to(out)): p
+        for p in out.rglob("*")
+        if p.is_file() and p.suffix != ".npy" and not p.name.startswith("manifest-")
+    }
+    outputs = {name: file for name, file in files.items() if name not in others}
+    text = json.dumps(asdict(recipe), sort_keys=True)
+    inputs = {"recipe": hashlib.sha256(text.encode()).hexdigest(), **more}
+    for need in FLAT_NEEDS.get(step, ()):
+        manifest = out / f"manifest-{need}.json"
+        inputs[need] = sha256_of(manifest) if manifest.is_file() else ""
+    write_manifest(path, step, recipe.seed, inputs, outputs)

@@ -14,31 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.config import PublishedRecipe
+from training.leakage import check_unused, read_digests, write_digests
 from training.sources import (
     Photo,
     Picture,
     check_enough,
     decode_all,
-    digest_of,
     duplicates,
     joined_groups,
     read_source,
     split,
     taxonomy,
 )
-from trapsort.errors import InputError, TrapsortError
+from trapsort.errors import InputError
 
 OUTLIER = "outlier"
-TEST_DIGESTS = "test-digests.txt"
 
 Filter = Callable[["PhotoSet"], dict[int, str]]
 """Says which of the training photos are left out, index -> reason."""
-
-
-class LeakageError(TrapsortError):
-    """A step that comes before `evaluate` was about to use a test photo."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +68,7 @@ class PhotoSet:
 
         Raises `LeakageError`.
         """
-        for place in index:
-            if digest_of(self.pixels[place]) in self.test_digests:
-                raise LeakageError(
-                    f"The step {step} was about to use the test photo {self.paths[place]}.",
-                    "Run prepare anew; nothing was learned from it.",
-                )
-        return index
+        return check_unused(self.pixels, index, self.test_digests, names=self.paths, step=step)
 
 
 def prepare(
@@ -112,7 +99,7 @@ def prepare(
     digests = [
         pictures[i].shown for i, photo in zip(kept, divided, strict=True) if photo.part == "test"
     ]
-    (folder / TEST_DIGESTS).write_text("\n".join(sorted(digests)) + "\n", encoding="utf-8")
+    write_digests(folder, digests)
     labels = sorted({photo.label for photo in divided})
     if recipe.binary:
         labels = ["not_endangered", "endangered"]
@@ -199,7 +186,7 @@ def load_photos(folder: Path) -> PhotoSet:
             rows = list(csv.DictReader(stream))
         known = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         pixels: NDArray[np.uint8] = np.load(folder / "pixels.npy", mmap_mode="r")
-        digests = (folder / TEST_DIGESTS).read_text(encoding="utf-8").split()
+        digests = read_digests(folder)
     except OSError as error:
         raise InputError(f"No prepared data: {error}", "Run the step prepare first.") from error
     labels = tuple(known["labels"])
@@ -213,7 +200,7 @@ def load_photos(folder: Path) -> PhotoSet:
         pictures=tuple(_picture(row) for row in rows),
         pixels=pixels[: len(rows)],
         taxa=known["taxa"],
-        test_digests=frozenset(digests),
+        test_digests=digests,
     )
 
 

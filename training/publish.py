@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from training.config import PublishedRecipe
 from training.export import GRAPH, apart, compare
 from training.fit import Dense, Floats
-from training.graph import OPSET, MemberGraph, fuse, single_input, unfuse_zero_padding
+from training.graph import OPSET, MemberGraph, fuse, single_input
+from training.meta import Stack
 from training.networks import POOLED, SCORES, feature_map
+from training.padding import unfuse_zero_padding
 from training.prepared import PhotoSet
 from trapsort.bundle import REASON_OF_REJECTION, SCHEMA, load_bundle
 from trapsort.redlist import red_list
@@ -112,7 +114,12 @@ def build_graph(
         part.unlink()
     height, width = photos.shape[1:3]
     model = fuse(
-        members, stack=stack, whitening=None, labels=labels, size=(width, height), small=False
+        members,
+        stack=None if stack is None else folded(stack),
+        whitening=None,
+        labels=labels,
+        size=(width, height),
+        small=False,
     )
     (folder / GRAPH).write_bytes(model.SerializeToString())
     said = np.stack(votes, axis=1)
@@ -124,10 +131,12 @@ def stacked(members: Floats, stack: tuple[Floats, Floats] | None) -> Floats:
     """Probabilities (n, labels) of members (n, members, labels); without a stack the only one's."""
     if stack is None:
         return members[:, 0]
-    logits = members.reshape(len(members), -1) @ stack[0] + stack[1]
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
-    return shares
+    return folded(stack).apply(members)
+
+
+def folded(stack: tuple[Floats, Floats]) -> Stack:
+    """A stack from its kernel and bias, in which the temperature is already."""
+    return Stack(*stack, temperature=1.0, regularisation=1.0)
 
 
 def parity_photos(photos: PhotoSet) -> NDArray[np.uint8]:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from onnxruntime import quantization
 from scipy.special import softmax
 
+from training.ablation import member_milliseconds
 from training.crossval import FINAL, run_file
 from training.data import Dataset
-from training.evaluate import member_milliseconds
 from training.fit import Dense, Floats, dense_layers, dense_logits, load_arrays
 from training.graph import single_input
 from training.recipe import Recipe

@@ -75,6 +75,16 @@ class WitnessRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class CascadeRecipe:
+    """Which members answer first, and what asking the others less often may cost."""
+
+    first: int
+    """How many of the members, in their order, are asked of every photo."""
+    brier_margin: float
+    """Share by which the Brier score out of fold may be above that of asking all members."""
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionRecipe:
     """What the shipped thresholds have to reach on out-of-fold photos."""
 
@@ -99,6 +109,12 @@ class Recipe:
     members: tuple[MemberRecipe, ...]
     decision: DecisionRecipe
     witness: WitnessRecipe | None = None
+    cascade: CascadeRecipe | None = None
+
+    @property
+    def always_asked(self) -> tuple[MemberRecipe, ...]:
+        """The members that are asked of every photo; novelty is measured in their features."""
+        return self.members[: self.cascade.first] if self.cascade else self.members
 
 
 def _typed(kind: type[Any], table: dict[str, Any], where: str) -> Any:
@@ -137,5 +153,13 @@ def load_recipe(path: Path) -> Recipe:
         table[key] = _typed(kind, table.get(key, {}), f"{path} [{key}]")
     if "witness" in table:
         table["witness"] = _typed(WitnessRecipe, table["witness"], f"{path} [witness]")
+    if "cascade" in table:
+        table["cascade"] = _typed(CascadeRecipe, table["cascade"], f"{path} [cascade]")
+        if not 0 < table["cascade"].first < len(table["members"]):
+            raise SettingsError(
+                f"{path} [cascade]: first = {table['cascade'].first} of {len(table['members'])}"
+                " members",
+                "Ask at least one member first, and leave at least one for later.",
+            )
     recipe: Recipe = _typed(Recipe, table, str(path))
     return recipe

@@ -13,21 +13,23 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
+from training.ablation import calibration_error
 from training.data import Dataset
-from training.evaluate import calibration_error
+from training.evaluate import open_everyone
 from training.export import GRAPH, TOLERANCE, ExportError, describe_files
 from training.fit import Floats
+from training.graph import FIRST, THRESHOLD, replace_constants
+from training.leakage import digest_of
+from training.meta import Stack, fit_ensemble
 from training.recipe import Recipe
 from training.stack import (
     OutOfFold,
     Rule,
-    Stack,
     choose_rule,
-    fit_calibrated,
     out_of_fold,
     witness_limits,
 )
@@ -35,7 +37,7 @@ from trapsort.bundle import Bundle, load_bundle
 from trapsort.decode import decode
 from trapsort.ensemble import novelty
 from trapsort.errors import InputError, PhotoError
-from trapsort.session import Scores, open_session
+from trapsort.session import Scores, Session, open_session
 
 BATCH = 8
 
@@ -69,9 +71,31 @@ def read_corrections(path: Path, labels: tuple[str, ...]) -> list[Correction]:
     ]
 
 
-def answer_corrections(bundle: Bundle, corrections: list[Correction]) -> Scores:
-    """What the bundle's graph says of the photos, in their order; raises `InputError`."""
-    session, parts = open_session(bundle), []
+def unseen(corrections: list[Correction], dataset: Dataset) -> list[Correction]:
+    """The corrections without photos that the training run has, the test photos among them.
+
+    The members were fitted on those, or the figures of the model card rest on them. Raises
+    `InputError` where a photo cannot be read, or where nothing is left.
+    """
+    known, left = {digest_of(pixels) for pixels in dataset.pixels}, []
+    for each in corrections:
+        try:
+            pixels = decode(each.path.read_bytes()).pixels
+        except (OSError, PhotoError) as error:
+            raise InputError(f"{each.path}: {error}", "Leave it out.") from error
+        if digest_of(pixels) not in known:
+            left.append(each)
+    if len(left) < len(corrections):
+        of = f"{len(corrections) - len(left)} of {len(corrections)} corrected photos"
+        click.echo(f"{of} are in the training run already and are left out", err=True)
+    if not left:
+        raise InputError("The training run has every corrected photo.", "Give photos of the field.")
+    return left
+
+
+def answer_corrections(session: Session, corrections: list[Correction]) -> Scores:
+    """What a bundle's graph says of the photos, in their order; raises `InputError`."""
+    parts = []
     for start in range(0, len(corrections), BATCH):
         pixels = []
         for each in corrections[start : start + BATCH]:
@@ -89,9 +113,12 @@ def answer_corrections(bundle: Bundle, corrections: list[Correction]) -> Scores:
 
 
 def join(
-    known: OutOfFold, scores: Scores, corrections: list[Correction], bundle: Bundle
+    known: OutOfFold, scores: Scores, votes: Floats, corrections: list[Correction], bundle: Bundle
 ) -> OutOfFold:
-    """Out-of-fold photos and corrected ones as one; a group of corrections shares a fold."""
+    """Out-of-fold photos and corrected ones as one; a group of corrections shares a fold.
+
+    votes: (corrections, members, labels), of all members, whatever the cascade would have asked.
+    """
     groups = sorted({each.group for each in corrections})
     folds = int(known.fold.max()) + 1
     place = {group: number % folds for number, group in enumerate(groups)}
@@ -109,7 +136,7 @@ def join(
         index=np.concatenate([known.index, np.full(len(label), -1)]),
         label=np.concatenate([known.label, label]),
         fold=np.concatenate([known.fold, [place[each.group] for each in corrections]]),
-        members=np.concatenate([known.members, scores.members]),
+        members=np.concatenate([known.members, votes]),
         distance=np.concatenate([known.distance, distance]).astype(np.float32),
         other=other,
     )
@@ -134,18 +161,27 @@ def refit(
         raise InputError(
             f"{bundle.model_name} is not what the files in {out} made.", "Name it with --bundle."
         )
-    rows = read_corrections(corrections, bundle.labels)
-    scores = answer_corrections(bundle, rows)
-    joined = join(out_of_fold(dataset, recipe, out), scores, rows, bundle)
-    stack, probabilities = fit_calibrated(joined, len(bundle.labels))
+    rows = unseen(read_corrections(corrections, bundle.labels), dataset)
+    scores = answer_corrections(open_session(bundle), rows)
+    votes = answer_corrections(open_everyone(bundle), rows).members
+    joined = join(out_of_fold(dataset, recipe, out), scores, votes, rows, bundle)
+    fitted = fit_ensemble(
+        joined.members,
+        joined.label,
+        joined.fold,
+        labels=len(bundle.labels),
+        species=len(bundle.species),
+        recipe=recipe.cascade,
+    )
+    stack, probabilities = fitted.stack, fitted.probabilities
     limits = witness_limits(
         joined.other, joined.label, probabilities.argmax(axis=1), recipe.witness
     )
     rule = choose_rule(
         probabilities,
+        fitted.votes,
         joined,
         species=len(bundle.species),
-        members=len(bundle.members),
         limits=limits,
         recipe=recipe.decision,
     )
@@ -155,7 +191,7 @@ def refit(
     shutil.copytree(bundle_folder, draft)
     replace_stack(draft / GRAPH, stack)
     _write(draft, stack, rule, _figures(scores, joined, probabilities))
-    _check(load_bundle(draft), rows, stack.apply(scores.members))
+    _check(load_bundle(draft), rows, stack.apply(votes))
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(draft, target)
     return target
@@ -168,12 +204,14 @@ def next_version(version: str) -> str:
 
 
 def replace_stack(graph: Path, stack: Stack) -> None:
-    """Put the meta-learner's kernel and bias into an exported graph."""
+    """Put the meta-learner into an exported graph; without a cascade now, everyone is asked."""
     model = onnx.load(graph)
-    values = {"stack/W": stack.kernel, "stack/b": stack.bias}
-    for tensor in model.graph.initializer:
-        if tensor.name in values:
-            tensor.CopyFrom(numpy_helper.from_array(values[tensor.name], tensor.name))
+    values = {"stack/W": stack.kernel, "stack/b": stack.bias, THRESHOLD: 2.0}
+    if stack.cascade is not None:
+        first = stack.cascade.stack
+        values |= {f"{FIRST}/W": first.kernel, f"{FIRST}/b": first.bias}
+        values[THRESHOLD] = stack.cascade.min_probability
+    replace_constants(model, values)
     graph.write_bytes(model.SerializeToString())
 
 
@@ -195,6 +233,11 @@ def _write(folder: Path, stack: Stack, rule: Rule, figures: dict[str, float]) ->
     table = json.loads((folder / "bundle.json").read_text("utf-8"))
     before, table["version"] = table["version"], next_version(table["version"])
     table["calibration"]["temperature"] = stack.temperature
+    if "cascade" in table:
+        table["cascade"] |= {
+            "min_probability": stack.cascade.min_probability if stack.cascade else 2.0,
+            "temperature": stack.cascade.stack.temperature if stack.cascade else 1.0,
+        }
     table["decision"] |= {
         "min_probability": round(rule.min_probability, 4),
         "min_agreement": rule.min_agreement,
@@ -218,6 +261,6 @@ def _write(folder: Path, stack: Stack, rule: Rule, figures: dict[str, float]) ->
 
 
 def _check(bundle: Bundle, rows: list[Correction], expected: Floats) -> None:
-    said = answer_corrections(bundle, rows).probabilities
+    said = answer_corrections(open_session(bundle), rows).probabilities
     if not np.abs(said - expected).max() <= TOLERANCE:
         raise ExportError("The new graph does not answer what its stack does.", "Nothing written.")

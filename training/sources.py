@@ -25,12 +25,16 @@ from PIL import Image
 from sklearn.model_selection import StratifiedGroupKFold
 
 from training.config import PublishedRecipe, SourceRecipe
+from training.leakage import digest_of
 from trapsort.decode import decode, view
 from trapsort.errors import InputError, PhotoError
 from trapsort.redlist import red_list
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus")
-PATHS = ("path", "file", "file_path")
+SPECIES = ("scientific_name", "sciName", "species")
+"""Columns of scientific names, by which the Red List is asked where there is no label."""
+
+PATHS = ("path", "file", "file_path", "file_name")
 PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".gif", ".bmp")
 PARTS = ("train", "validation", "test")
 LEAST = 3
@@ -76,9 +80,24 @@ def read_source(data: Path, source: SourceRecipe) -> list[Photo]:
         photos = _read_csv(data, source)
     else:
         raise InputError(f"{data} does not exist.", "Give --data a folder of classes, or a CSV.")
+    if source.labels:
+        photos = [photo for photo in photos if photo.label in source.labels]
     if not photos:
-        raise InputError(f"{data} holds no photo with a label.", "See docs/howto/recipes.md.")
+        wanted = f" of {', '.join(source.labels)}" if source.labels else ""
+        raise InputError(
+            f"{data} holds no photo with a label{wanted}.", "See docs/howto/recipes.md."
+        )
     return _at_most(photos, source.most_photos)
+
+
+def listing(photos: Sequence[Photo]) -> str:
+    """Digest of what a source says, and of the sizes and times of its files."""
+    lines = []
+    for photo in photos:
+        stat = photo.path.stat() if photo.path.exists() else None
+        size = (stat.st_size, stat.st_mtime_ns) if stat else None
+        lines.append(repr((str(photo.path), photo.label, photo.group, photo.part, size)))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _read_folder(folder: Path, source: SourceRecipe) -> list[Photo]:
@@ -100,12 +119,12 @@ def _read_csv(path: Path, source: SourceRecipe) -> list[Photo]:
         columns, rows = list(reader.fieldnames or ()), list(reader)
     place = next((name for name in PATHS if name in columns), None)
     if place is None:
-        raise _missing(path, "path", columns)
-    wanted = source.target
-    if wanted == "endangered":
-        wanted = "category" if "category" in columns else "label"
-    if wanted not in columns:
-        raise _missing(path, wanted, columns)
+        raise missing_column(path, "path", columns, _NEEDED)
+    wanted = [source.target]
+    if source.target == "endangered":
+        wanted = ["category", "label", *SPECIES]
+    if not set(wanted) & set(columns):
+        raise missing_column(path, wanted[0], columns, _NEEDED)
     label_of, ranks = _labeller(source, path), [rank for rank in RANKS if rank in columns]
     photos = []
     for row in rows:
@@ -118,11 +137,14 @@ def _read_csv(path: Path, source: SourceRecipe) -> list[Photo]:
     return photos
 
 
-def _missing(path: Path, column: str, columns: Sequence[str]) -> InputError:
-    return InputError(
-        f"{path} has no column {column!r}; it has: {', '.join(columns)}.",
-        "It needs path and label (or the ranks of a taxonomy), and may have group, site and split.",
-    )
+def missing_column(path: Path, column: str, columns: Sequence[str], needed: str) -> InputError:
+    """That a CSV has no such column, what it has, and what is needed."""
+    return InputError(f"{path} has no column {column!r}; it has: {', '.join(columns)}.", needed)
+
+
+_NEEDED = (
+    "It needs path and label (or the ranks of a taxonomy), and may have group, site and split."
+)
 
 
 def _sequence(row: dict[str, str], file: Path) -> str:
@@ -152,11 +174,13 @@ def _labeller(source: SourceRecipe, where: Path) -> Callable[[dict[str, str]], s
     known, given = red_list(source.red_list), source.category or {}
 
     def endangered(row: dict[str, str]) -> str:
-        label = row.get("label", "")
-        category = row.get("category") or given.get(label) or known.category(label)
+        names = [row[name] for name in ("label", *SPECIES) if row.get(name)]
+        meant = [label for name in names for label in (name, *known.labels(name))]
+        found = [given.get(name) or known.category(name) for name in meant]
+        category = row.get("category") or next(filter(None, found), None)
         if category is None:
             raise InputError(
-                f"{where}: the IUCN category of {label!r} is unknown.",
+                f"{where}: the IUCN category of {(names or [''])[0]!r} is unknown.",
                 "Add it to [source.category] of the recipe, or a column `category` to the CSV.",
             )
         if category == "none":
@@ -178,12 +202,6 @@ def _at_most(photos: list[Photo], most: int) -> list[Photo]:
         if seen[photo.label] <= most:
             kept.add(photo.path)
     return [photo for photo in photos if photo.path in kept]
-
-
-def digest_of(pixels: NDArray[np.uint8]) -> str:
-    """sha256 of a picture's shape and pixels, in hex."""
-    shape = repr(pixels.shape).encode()
-    return hashlib.sha256(shape + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 def decode_all(photos: Sequence[Photo], pixels: NDArray[np.uint8]) -> list[Picture]:
@@ -218,14 +236,19 @@ def decode_all(photos: Sequence[Photo], pixels: NDArray[np.uint8]) -> list[Pictu
         for picture in pool.map(load, range(len(photos))):
             found.append(picture)
             bar.update(1)
+    refuse_broken(broken, len(photos))
+    return [picture for picture in found if picture is not None]
+
+
+def refuse_broken(broken: Sequence[str], of: int) -> None:
+    """Raise `InputError` with the first of the photos that cannot be read, where there are any."""
     if broken:
         shown = "\n".join(sorted(broken)[:5])
         more = f"\n... and {len(broken) - 5} more" if len(broken) > 5 else ""
         raise InputError(
-            f"{len(broken)} of {len(photos)} photos cannot be read:\n{shown}{more}",
+            f"{len(broken)} of {of} photos cannot be read:\n{shown}{more}",
             "Mend them or leave them out.",
         )
-    return [picture for picture in found if picture is not None]
 
 
 def duplicates(photos: Sequence[Photo], pictures: Sequence[Picture]) -> dict[int, int | None]:
@@ -283,7 +306,7 @@ def split(
     given = [photo.part for photo in photos]
     if any(given):
         divided = [replace(photo, part=photo.part or "train") for photo in photos]
-        _check_groups(divided)
+        check_groups(divided)
     else:
         divided = list(photos)
         _take(divided, "test", recipe.source.test, recipe.seed)
@@ -291,7 +314,7 @@ def split(
         left = 1 - (0 if any(given) else recipe.source.test)
         _take(divided, "validation", recipe.source.validation / left, recipe.seed + 1)
     divided = [replace(photo, part=photo.part or "train") for photo in divided]
-    _check_groups(divided)
+    check_groups(divided)
     _check_parts(divided)
     fold = np.full(len(divided), -1, np.int64)
     learned = [i for i, photo in enumerate(divided) if photo.part != "test"]
@@ -307,7 +330,9 @@ def _take(photos: list[Photo], part: str, share: float, seed: int) -> None:
         return
     chosen = [photos[i] for i in free]
     groups = Counter(label for label, _ in {(p.label, p.group) for p in chosen})
-    parts = max(2, min(20, len({photo.group for photo in chosen}), *groups.values()))
+    most = max(2, min(20, len({photo.group for photo in chosen}), *groups.values()))
+    # as many parts as make the share come out best: an eighth is 2 of 16, not 2 of 20
+    parts = min(range(most, 1, -1), key=lambda n: abs(max(1, round(share * n)) / n - share))
     dealt = _deal(chosen, parts, seed)
     taken = max(1, round(share * parts))
     for place, index in enumerate(free):
@@ -326,7 +351,8 @@ def _deal(photos: Sequence[Photo], parts: int, seed: int) -> NDArray[np.int64]:
     return dealt
 
 
-def _check_groups(photos: Sequence[Photo]) -> None:
+def check_groups(photos: Sequence[Photo]) -> None:
+    """Refuse a split that tears a group or site apart; raises `InputError`."""
     part_of: dict[str, str] = {}
     for photo in photos:
         if part_of.setdefault(photo.group, photo.part) != photo.part:

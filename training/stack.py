@@ -1,4 +1,4 @@
-"""From members to one calibrated answer: meta-learner, temperature, novelty, thresholds.
+"""From members to one answer: meta-learner, novelty, thresholds.
 
 Everything here is fitted on out-of-fold scores: what members said of photos they had not seen.
 """
@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 
 from training.crossval import FINAL, load_run, usable
 from training.data import Dataset
 from training.fit import Floats, dense_logits, load_arrays, save_arrays
+from training.meta import Cascade, Stack, fit_ensemble
 from training.recipe import DecisionRecipe, Recipe, WitnessRecipe
 from trapsort.ensemble import agreement, novelty
-
-REGULARISATION = (0.1, 0.3, 1.0, 3.0, 10.0)
-"""Inverse strengths that the meta-learner is tried with, on out-of-fold photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +38,6 @@ class Whitening:
     def apply(self, features: Floats) -> Floats:
         """Whitened features (n, dimensions) of pooled features (n, channels)."""
         return (features @ self.kernel + self.bias).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """The fitted meta-learner with its temperature folded in: kernel (members x labels, labels)."""
-
-    kernel: Floats
-    bias: Floats
-    temperature: float
-    regularisation: float
-
-    def apply(self, members: Floats) -> Floats:
-        """Calibrated probabilities (n, labels) of member probabilities (n, members, labels)."""
-        flat = members.reshape(len(members), -1)
-        return np.asarray(softmax(flat @ self.kernel + self.bias, axis=1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +58,16 @@ class OutOfFold:
 
 
 def member_probabilities(out: Path, recipe: Recipe, run: int | str) -> tuple[Floats, Floats]:
-    """A run's member probabilities (n, members, labels) and joined features (n, channels)."""
+    """A run's member probabilities (n, members, labels) and joined features (n, channels).
+
+    The features are those of the members that are asked of every photo.
+    """
     probabilities, joined = [], []
     for member in recipe.members:
         features, dense = load_run(out, member.name, run)
         own: Floats = softmax(dense_logits(features, dense), axis=1)
         probabilities.append(own)
-        joined.append(features)
+        joined += [features] if member in recipe.always_asked else []
     return np.stack(probabilities, axis=1).astype(np.float32), np.concatenate(joined, axis=1)
 
 
@@ -108,9 +93,13 @@ def whiten(features: Floats, label: NDArray[np.int64], species: int, dimensions:
 
 
 def out_of_fold(dataset: Dataset, recipe: Recipe, out: Path) -> OutOfFold:
-    """Collect what each fold's ensemble said of the photos of that fold."""
+    """Collect what each fold's ensemble said of the photos of that fold.
+
+    Raises `LeakageError` where a test photo is among them.
+    """
     index = usable(dataset)
     label, fold = dataset.label[index], dataset.fold[index]
+    dataset.learning(index[fold >= 0], "stack")
     species = len(dataset.species)
     members = np.zeros((len(index), len(recipe.members), len(dataset.labels)), np.float32)
     distance = np.zeros(len(index), np.float32)
@@ -139,44 +128,6 @@ def testimony(dataset: Dataset, out: Path) -> Floats | None:
         return None
     other: Floats = np.load(path)
     return other
-
-
-def fit_meta(
-    members: Floats, label: NDArray[np.int64], labels: int, strength: float
-) -> tuple[Floats, Floats]:
-    """Kernel and bias of a multinomial logistic regression on member probabilities."""
-    flat = members.reshape(len(members), -1)
-    model = LogisticRegression(C=strength, max_iter=2000).fit(flat, label)
-    kernel = np.zeros((flat.shape[1], labels), np.float32)
-    bias = np.full(labels, -30.0, np.float32)
-    kernel[:, model.classes_] = model.coef_.T
-    bias[model.classes_] = model.intercept_
-    return kernel, bias
-
-
-def nested_logits(oof: OutOfFold, labels: int, strength: float) -> Floats:
-    """Meta-learner's logits (n, labels) of each fold from a fit on the other folds."""
-    logits = np.zeros((len(oof.label), labels), np.float32)
-    flat = oof.members.reshape(len(oof.label), -1)
-    for run in np.unique(oof.fold):
-        held = oof.fold == run
-        kernel, bias = fit_meta(oof.members[~held], oof.label[~held], labels, strength)
-        logits[held] = flat[held] @ kernel + bias
-    return logits
-
-
-def temperature(logits: Floats, label: NDArray[np.int64]) -> float:
-    """Divisor of the logits with the least cross-entropy (Guo et al. 2017), 0.2 to 5."""
-
-    def loss(value: float) -> float:
-        return float(-log_softmax(logits / value, axis=1)[np.arange(len(label)), label].mean())
-
-    return float(minimize_scalar(loss, bounds=(0.2, 5.0), method="bounded").x)
-
-
-def cross_entropy(logits: Floats, label: NDArray[np.int64]) -> float:
-    """Mean negative log-probability of the labels."""
-    return float(-log_softmax(logits, axis=1)[np.arange(len(label)), label].mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,15 +208,16 @@ def outcome(
 
 def choose_rule(
     probabilities: Floats,
+    votes: Floats,
     oof: OutOfFold,
     *,
     species: int,
-    members: int,
     limits: tuple[float, ...] | None,
     recipe: DecisionRecipe,
 ) -> Rule:
     """The thresholds with the fewest false species that keep the target accuracy and coverage.
 
+    votes: (n, members, labels), 0 for members that were not asked.
     Where no rule reaches all targets, the one that misses them least.
     """
     rules = []
@@ -273,12 +225,12 @@ def choose_rule(
     undenied = undenied_by(oof.other, limits, best)
     for percentile in (90.0, 95.0, 97.5, 99.0, 99.5):
         farthest = float(np.percentile(oof.distance[animal], percentile))
-        for together in range(1, members + 1):
+        for together in range(1, votes.shape[1] + 1):
             for probability in np.arange(0.30, 0.991, 0.01):
                 values = (float(probability), together, farthest)
                 accepted = accepted_by(
                     probabilities,
-                    oof.members,
+                    votes,
                     oof.distance,
                     undenied,
                     species=species,
@@ -295,31 +247,20 @@ def choose_rule(
     return min(rules, key=miss)
 
 
-def fit_calibrated(oof: OutOfFold, labels: int) -> tuple[Stack, Floats]:
-    """The meta-learner with the regularisation and temperature that suit it best, on all photos.
-
-    And its calibrated probabilities (n, labels) of each fold by fits on the other folds.
-    """
-    tried = {c: nested_logits(oof, labels, c) for c in REGULARISATION}
-    scale = {c: temperature(logits, oof.label) for c, logits in tried.items()}
-    best = min(tried, key=lambda c: cross_entropy(tried[c] / scale[c], oof.label))
-    kernel, bias = fit_meta(oof.members, oof.label, labels, best)
-    stack = Stack(kernel / scale[best], bias / scale[best], scale[best], best)
-    probabilities: Floats = softmax(tried[best] / scale[best], axis=1)
-    return stack, probabilities
-
-
 def fit_stack(dataset: Dataset, recipe: Recipe, out: Path) -> None:
     """Fit all of it and write `stack.npz` and `stack.json` below `out`."""
     oof = out_of_fold(dataset, recipe, out)
     labels, species = len(dataset.labels), len(dataset.species)
-    stack, probabilities = fit_calibrated(oof, labels)
+    fitted = fit_ensemble(
+        oof.members, oof.label, oof.fold, labels=labels, species=species, recipe=recipe.cascade
+    )
+    stack, probabilities = fitted.stack, fitted.probabilities
     limits = witness_limits(oof.other, oof.label, probabilities.argmax(axis=1), recipe.witness)
     rule = choose_rule(
         probabilities,
+        fitted.votes,
         oof,
         species=species,
-        members=len(recipe.members),
         limits=limits,
         recipe=recipe.decision,
     )
@@ -332,18 +273,18 @@ def fit_stack(dataset: Dataset, recipe: Recipe, out: Path) -> None:
     save_arrays(
         out / "stack.npz",
         {
-            "kernel": stack.kernel,
-            "bias": stack.bias,
+            **_stack_arrays(stack),
             "white/kernel": white.kernel,
             "white/bias": white.bias,
             "white/centroids": white.centroids,
             "oof/probabilities": probabilities,
+            "oof/whole": fitted.whole,
+            "oof/votes": fitted.votes,
             "oof/label": oof.label,
         },
     )
     summary = {
-        "temperature": stack.temperature,
-        "regularisation": stack.regularisation,
+        **_stack_summary(stack),
         "rule": {name: getattr(rule, name) for name in Rule.__slots__},
     }
     (out / "stack.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
@@ -353,8 +294,43 @@ def load_stack(out: Path) -> tuple[Stack, Whitening, Rule]:
     """What `fit_stack` wrote."""
     arrays = load_arrays(out / "stack.npz")
     summary = json.loads((out / "stack.json").read_text(encoding="utf-8"))
-    stack = Stack(
-        arrays["kernel"], arrays["bias"], summary["temperature"], summary["regularisation"]
-    )
+    stack = _stack(arrays, summary)
     white = Whitening(arrays["white/kernel"], arrays["white/bias"], arrays["white/centroids"])
     return stack, white, Rule(**summary["rule"])
+
+
+def _stack_arrays(stack: Stack) -> dict[str, Floats]:
+    arrays = {"kernel": stack.kernel, "bias": stack.bias}
+    if stack.cascade is not None:
+        first = stack.cascade.stack
+        arrays |= {"first/kernel": first.kernel, "first/bias": first.bias}
+    return arrays
+
+
+def _stack_summary(stack: Stack) -> dict[str, Any]:
+    summary: dict[str, Any] = {
+        "temperature": stack.temperature,
+        "regularisation": stack.regularisation,
+    }
+    if stack.cascade is not None:
+        summary["cascade"] = {
+            "first": stack.cascade.first,
+            "species": stack.cascade.species,
+            "min_probability": stack.cascade.min_probability,
+            **_stack_summary(stack.cascade.stack),
+        }
+    return summary
+
+
+def _stack(arrays: dict[str, NDArray[Any]], summary: dict[str, Any]) -> Stack:
+    whole = Stack(
+        arrays["kernel"], arrays["bias"], summary["temperature"], summary["regularisation"]
+    )
+    table = summary.get("cascade")
+    if table is None:
+        return whole
+    first = Stack(
+        arrays["first/kernel"], arrays["first/bias"], table["temperature"], table["regularisation"]
+    )
+    cascade = Cascade(table["first"], table["species"], first, table["min_probability"])
+    return replace(whole, cascade=cascade)

@@ -141,6 +141,7 @@ def _fit(work: Work) -> None:
     from training.tune import apply_settings
 
     photos, folder, facts = work.photos(), work.folder("fit"), {}
+    targets = _targets(work, photos)
     for network in work.recipe.networks:
         kept = folder / f"{network.name}.keras"
         keras.backend.clear_session()
@@ -170,11 +171,21 @@ def _fit(work: Work) -> None:
                 held=photos.of("validation"),
                 folder=folder / network.name,
                 step="fit",
+                targets=targets,
             )
             save_network(model, kept)
             for weights in (folder / network.name).rglob("*.weights.h5"):
                 weights.unlink()
     _write(folder / "networks.json", facts)
+
+
+def _targets(work: Work, photos: PhotoSet) -> Floats | None:
+    """What the networks learn in place of the labels, or None."""
+    from training.folds import distilled
+
+    share = work.recipe.stack.distil if work.recipe.stack else 0.0
+    stack = work.stack() if share else None
+    return None if stack is None else distilled(photos, stack["index"], stack["said"], share)
 
 
 def _stack(work: Work) -> None:
@@ -187,7 +198,7 @@ def _stack(work: Work) -> None:
     index, members = out_of_fold(work.recipe, work.folder("crossval"))
     photos.learning(index, "stack")
     fitted = fit_stack(work.recipe.stack, members, photos.label[index], photos.fold[index])
-    save_arrays(work.folder("stack") / "stack.npz", fitted)
+    save_arrays(work.folder("stack") / "stack.npz", fitted | {"index": index})
     click.echo(f"out-of-fold accuracy of the stack: {fitted['accuracy']:.4f}", err=True)
 
 
@@ -235,6 +246,7 @@ def _evaluate(work: Work) -> None:
         confusion = scores[name]["confusion"]
         assess.draw_confusion(confusion, photos.labels, folder / f"{name}-confusion.png")
         assess.draw_roc(label, own, photos.labels, folder / f"{name}-roc.png")
+        assess.write_report(label, own, photos.labels, folder / f"{name}-report.txt")
         assess.draw_misclassified(photos, test, own, folder / f"{name}-misclassified.png")
     both = {n: {"train": learned[n], "test": scores[n]["accuracy"]} for n in said}
     assess.draw_bars(both, "accuracy", folder / "train-test.png")
@@ -320,6 +332,17 @@ def _export(work: Work) -> None:
     click.echo(f"written to {target}", err=True)
 
 
+def _quantise(work: Work) -> None:
+    from training.eight_bits import described, quantise_networks
+
+    found = quantise_networks(
+        work.recipe, work.photos(), work.folder("fit"), work.folder("quantise")
+    )
+    for name, (right, change) in found.items():
+        click.echo(f"{name}: {right:.1%} of the test photos right in single precision")
+        click.echo(described(name, change))
+
+
 def _write(path: Path, table: dict[str, Any]) -> None:
     path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
@@ -329,13 +352,17 @@ STEPS: dict[str, Callable[[Work], None]] = {
     "explore": _explore,
     "tune": _tune,
     "crossval": _crossval,
-    "fit": _fit,
     "stack": _stack,
+    "fit": _fit,
     "evaluate": _evaluate,
     "explain": _explain,
     "export": _export,
 }
-"""In the order of `all`: the search comes before the folds, so that both fit the same settings."""
+"""In the order of `all`: the search comes before the folds, so that both fit the same settings; and
+the stack before the last fit, which may learn what it says."""
+
+ASIDE: dict[str, Callable[[Work], None]] = {"quantise": _quantise}
+"""Steps that are not part of `all`."""
 
 
 def steps_of(recipe: PublishedRecipe) -> tuple[str, ...]:
@@ -354,11 +381,12 @@ def needs(step: str, recipe: PublishedRecipe) -> tuple[str, ...]:
         "explore": ("prepare",),
         "tune": ("prepare",),
         "crossval": ("prepare", "tune"),
-        "fit": ("prepare", "tune"),
+        "fit": ("prepare", "tune", *(("stack",) if recipe.stack and recipe.stack.distil else ())),
         "stack": ("prepare", "crossval"),
         "evaluate": ("prepare", "crossval", "fit", "stack"),
         "explain": ("prepare", "fit"),
         "export": ("prepare", "fit", "stack", "evaluate"),
+        "quantise": ("prepare", "fit"),
     }
     return tuple(each for each in before.get(step, ()) if each in steps_of(recipe))
 
@@ -371,7 +399,7 @@ def run_published(step: str, run: PublishedRun) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     recipe = load_published(run.recipe, small=run.small)
     have = steps_of(recipe)
-    if step != "all" and step not in have:
+    if step not in ("all", *have, *ASIDE):
         raise SettingsError(f"{recipe.name} has no step {step}.", f"It has: {', '.join(have)}.")
     work = Work(run, recipe, starting_weights(recipe, run.weights))
     for name, start in work.starts.items():
@@ -388,7 +416,7 @@ def run_published(step: str, run: PublishedRun) -> None:
             continue
         click.echo(f"{name}:", err=True)
         this.begin(resume=run.resume)
-        STEPS[name](work)
+        (STEPS | ASIDE)[name](work)
         this.finish()
 
 
@@ -400,7 +428,9 @@ def _options(step: str, work: Work) -> dict[str, str]:
         for name, start in work.starts.items()
     }
     if step == "prepare":
-        options["data"] = _listing(run.data)
+        from training.sources import listing, read_source
+
+        options["data"] = listing(read_source(run.data, work.recipe.source))
         for name, path in (("clip", run.clip), ("persons", run.persons)):
             if path is not None:
                 options[name] = _listing(path)

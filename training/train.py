@@ -18,6 +18,7 @@ from training.config import FitRecipe, PublishedRecipe
 from training.fit import Batches, Floats, cosine
 from training.networks import augmented, base_of, unfreeze_last
 from training.prepared import PhotoSet
+from training.progress import TimeLeft, starts, verbosity
 
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
@@ -36,15 +37,22 @@ def class_weights(label: NDArray[np.int64], labels: int) -> Floats:
 
 
 def batches(
-    photos: PhotoSet, index: NDArray[np.int64], recipe: PublishedRecipe, *, weighted: bool
+    photos: PhotoSet,
+    index: NDArray[np.int64],
+    recipe: PublishedRecipe,
+    *,
+    weighted: bool,
+    targets: Floats | None = None,
 ) -> Batches:
-    """Shuffled batches of the photos `index`, weighted by class where asked for."""
+    """Shuffled batches of the photos `index`, weighted by class where asked for.
+
+    targets: (all photos, labels) where it is not their labels that are learned.
+    """
     labels = len(photos.labels)
-    targets: Floats = (
-        photos.label[:, None].astype(np.float32)
-        if recipe.binary
-        else np.eye(labels, dtype=np.float32)[photos.label]
-    )
+    if recipe.binary:
+        targets = photos.label[:, None].astype(np.float32)
+    elif targets is None:
+        targets = np.eye(labels, dtype=np.float32)[photos.label]
     weights = np.ones(len(photos.label), np.float32)
     if weighted:
         weights = class_weights(photos.label[index], labels)[photos.label]
@@ -88,16 +96,18 @@ def fit_network(
     held: NDArray[np.int64],
     folder: Path,
     step: str,
+    targets: Floats | None = None,
 ) -> dict[str, list[float]]:
     """Fit `network` in place, stopping by the photos `held`; its curves by name.
 
+    targets: (all photos, labels), what is learned of `train` in place of the labels.
     Below `folder`: `curves.csv` and `.png`, the best weights so far, and, while it runs, what an
     interrupted run goes on from. Raises `LeakageError` before it touches a test photo.
     """
     photos.learning(np.concatenate([train, held]), step)
     keras.utils.set_random_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    _fit(network, photos, recipe, recipe.fit, train, held, folder)
+    _fit(network, photos, recipe, recipe.fit, train, held, folder, targets)
     if recipe.finetune is not None:
         unfreeze_last(base_of(network), recipe.finetune.last_layers)
         fit = replace(
@@ -106,7 +116,7 @@ def fit_network(
             learning_rate=recipe.finetune.learning_rate,
             least_rate=0.0,
         )
-        _fit(network, photos, recipe, fit, train, held, folder / "finetune")
+        _fit(network, photos, recipe, fit, train, held, folder / "finetune", targets)
     curves = read_curves(folder)
     draw_curves(curves, network.name, folder / "curves.png")
     return curves
@@ -120,13 +130,14 @@ def _fit(
     train: NDArray[np.int64],
     held: NDArray[np.int64],
     folder: Path,
+    targets: Floats | None,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     best = folder / "best.weights.h5"
     if (folder / "fitted").exists():
         network.load_weights(best)
         return
-    learned = batches(photos, train, recipe, weighted=fit.class_weights)
+    learned = batches(photos, train, recipe, weighted=fit.class_weights, targets=targets)
     model = compiled(network, recipe, fit, fit.epochs * len(learned))
     monitor = "val_loss" if len(held) else "loss"
     model.fit(
@@ -134,12 +145,13 @@ def _fit(
         epochs=fit.epochs,
         validation_data=batches(photos, held, recipe, weighted=False) if len(held) else None,
         shuffle=False,
-        verbose="auto",
+        verbose=verbosity(),
         callbacks=[
             *(stopping(fit) if len(held) else []),
             _KeepBest(network, best, monitor, _least(folder / "curves.csv", monitor)),
             callbacks.BackupAndRestore(str(folder / "backup")),
             callbacks.CSVLogger(str(folder / "curves.csv"), append=True),
+            TimeLeft(),
         ],
     )
     network.load_weights(best)
@@ -203,7 +215,7 @@ def predict(
     """Probabilities (n, labels) of the photos `index`; a sigmoid's p becomes [1 - p, p]."""
     parts = [
         np.asarray(network.predict_on_batch(photos.pixels[index[start : start + batch]]))
-        for start in range(0, len(index), batch)
+        for start in starts(len(index), batch, f"{network.name} answers")
     ]
     answers = np.concatenate(parts).astype(np.float32)
     if answers.shape[1] == 1:

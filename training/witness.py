@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from training.backbones import INPUT_SHAPE, load_npz
 from training.fit import Floats
+from training.progress import starts
 from training.recipe import WitnessRecipe
 
 ANIMALS = 398
@@ -92,6 +93,6 @@ def testify(witness: keras.Model, photos: NDArray[Any], batch: int = 64) -> Floa
     """Share of other animals (n, species), 0 to 1, for each of the photos."""
     parts = [
         np.asarray(witness.predict_on_batch(np.asarray(photos[start : start + batch])))
-        for start in range(0, len(photos), batch)
+        for start in starts(len(photos), batch, "witness")
     ]
     return np.concatenate(parts).astype(np.float32)

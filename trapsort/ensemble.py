@@ -15,6 +15,7 @@ from trapsort.session import Scores, Session
 REASON_CODES: dict[str, str] = {
     "blank": "nothing to see",
     "vehicle": "a vehicle",
+    "person": "a person",
     "other_animal": "an animal that the bundle does not name",
     "low_confidence": "the most probable species is not probable enough",
     "members_disagree": "too few members of the ensemble put the same species first",
@@ -31,7 +32,8 @@ class Prediction:
     label: a species, or None where the bundle abstains; probability: calibrated, of the most
     probable label, 0..1, or None without a finite answer; reason: a key of `REASON_CODES` where
     the bundle abstains, else None; top: every label with its calibrated probability, most probable
-    first; members: each member's name, its own first label and that label's probability.
+    first; members: of each member that was asked its name, its own first label and that label's
+    probability.
     """
 
     label: str | None
@@ -92,11 +94,17 @@ def adjusted(scores: Scores, bundle: Bundle) -> Scores:
     The temperature is that of the ensemble; a label that is masked is so for each member as well.
     """
     possible = np.array([label not in bundle.masked for label in bundle.labels])
+    members = among(scores.members, possible)
     return replace(
         scores,
         probabilities=among(scores.probabilities, possible, bundle.temperature),
-        members=among(scores.members, possible),
+        members=np.where(asked(scores.members)[:, :, None], members, 0),
     )
+
+
+def asked(members: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which members (N, members) of (N, members, labels) were asked: a cascade's others are 0."""
+    return np.asarray(members.max(axis=2) > 0)
 
 
 def is_finite(scores: Scores) -> NDArray[np.bool_]:
@@ -106,8 +114,9 @@ def is_finite(scores: Scores) -> NDArray[np.bool_]:
 
 
 def agreement(members: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many members (N, members, labels) put the given label (N,) first."""
-    counts: NDArray[np.int64] = (members.argmax(axis=2) == label[:, None]).sum(axis=1)
+    """How many of those members (N, members, labels) that were asked put a label (N,) first."""
+    first = members.argmax(axis=2) == label[:, None]
+    counts: NDArray[np.int64] = (first & asked(members)).sum(axis=1)
     return counts
 
 
@@ -178,5 +187,6 @@ def _prediction(
     votes = tuple(
         (name, bundle.labels[int(own.argmax())], float(own.max()))
         for name, own in zip(bundle.members, members, strict=True)
+        if own.max() > 0
     )
     return Prediction(top[0][0] if reason is None else None, top[0][1], reason, top, votes)

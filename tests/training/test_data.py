@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+import os
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+pytest.importorskip("tensorflow", reason="the training packages are not installed")
+
 from tests.training.small import draw_data, write_recipe
+from training.crossval import crossvalidate, usable
 from training.data import HELD_OUT, TEST, load_dataset, prepare, read_rows, split
+from training.leakage import LeakageError, digest_of
 from training.recipe import load_recipe
+from training.stack import out_of_fold
 from trapsort.decode import decode
 from trapsort.errors import InputError, SettingsError
-
-pytest.importorskip("sklearn", reason="the training packages are not installed")
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +79,120 @@ def test_prepared_pixels_are_what_serving_sees(data: Path, tmp_path: Path) -> No
 def test_bad_data_is_a_message(tmp_path: Path) -> None:
     recipe = load_recipe(write_recipe(tmp_path, {"m": "MobileNetV2"}))
     with pytest.raises(InputError, match=r"manifest\.csv does not exist"):
-        prepare(recipe, tmp_path, tmp_path / "out")
+        (tmp_path / "none" / "species").mkdir(parents=True)
+        prepare(recipe, tmp_path / "none", tmp_path / "out")
     few = draw_data(tmp_path / "few", 2)
     with pytest.raises(InputError, match="Class Lion has only 1 separate photos"):
         prepare(recipe, few, tmp_path / "out")
     broken = draw_data(tmp_path / "broken", 42)
-    (broken / "species" / "Lion" / "003.png").write_bytes(b"no photo")
-    with pytest.raises(InputError, match=r"003\.png: not_an_image"):
+    for number in (3, 4):
+        (broken / "species" / "Lion" / f"{number:03d}.png").write_bytes(b"no photo")
+    with pytest.raises(InputError) as caught:
         prepare(recipe, broken, tmp_path / "out")
+    reason = "not_an_image: the content is not that of an image file"
+    assert str(caught.value) == (
+        "2 of 294 photos cannot be read:\n"
+        f"{broken / 'species' / 'Lion' / '003.png'}: {reason}\n"
+        f"{broken / 'species' / 'Lion' / '004.png'}: {reason}\n"
+        "Mend them or leave them out."
+    )
+    assert not (tmp_path / "out" / "dataset.json").exists()
+    manifest = broken / "species" / "manifest.csv"
+    manifest.write_text(manifest.read_text("utf-8").replace("group", "burst", 1), "utf-8")
+    with pytest.raises(InputError) as caught:
+        prepare(recipe, broken, tmp_path / "out")
+    assert str(caught.value) == (
+        f"{manifest} has no column 'group'; it has: file, label, burst, camera_trap.\n"
+        "It needs file, label, group."
+    )
     with pytest.raises(InputError, match="No prepared data"):
         load_dataset(tmp_path / "nothing")
+
+
+def write_own(data: Path, path: Path, *, split: bool) -> Path:
+    """A CSV over drawn photos, three to a site; with `split` every seventh site is for the test."""
+    rows = []
+    for folder in sorted((data / "species").iterdir()) + sorted((data / "others").iterdir()):
+        label = folder.name if folder.parent.name == "species" else "other_animal"
+        label = "blank" if folder.name == "blank" else label
+        for number, photo in enumerate(sorted(folder.glob("*.png"))):
+            site = f"{folder.name}{number // 3}"
+            part = "test" if number // 3 % 7 == 0 and label in folder.name else ""
+            rows.append([str(photo), label, site, *([part] if split else [])])
+    columns = ["path", "label", "site", *(["split"] if split else [])]
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([columns, *rows])
+    return path
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_own_photos_in_a_csv_are_split_by_site(data: Path, tmp_path: Path, given: bool) -> None:
+    recipe = load_recipe(write_recipe(tmp_path, {"m": "MobileNetV2"}))
+    rows = read_rows(recipe, write_own(data, tmp_path / "own.csv", split=given))
+    assert len(rows) == 294
+    assert {row.label for row in rows} == {"Lion", "Panda", "Rhino", "blank", "other_animal"}
+    fold = split(rows, recipe)
+    sides = defaultdict(set)
+    for row, part in zip(rows, fold, strict=True):
+        sides[row.group].add(int(part))
+    assert {len(parts) for parts in sides.values()} == {1}
+    tests = {row.group for row, part in zip(rows, fold, strict=True) if part == TEST}
+    if given:
+        assert tests == {f"{n}{k}" for n in ("Lion", "Panda", "Rhino") for k in (0, 7)}
+    assert {name.rstrip("0123456789") for name in tests} == {"Lion", "Panda", "Rhino"}
+
+
+def test_own_photos_in_class_folders(data: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(write_recipe(tmp_path, {"m": "MobileNetV2"}))
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in ("Lion", "Rhino"):
+        (own / name).symlink_to(data / "species" / name)
+    with pytest.raises(InputError) as caught:
+        read_rows(recipe, own)
+    assert str(caught.value) == (
+        f"{own} shows nothing but species.\n"
+        "Give photos of anything else too, labelled blank, other_animal, vehicle."
+    )
+    (own / "blank").symlink_to(data / "others" / "blank")
+    prepare(recipe, own, tmp_path / "out")
+    dataset = load_dataset(tmp_path / "out")
+    assert dataset.labels == ("Lion", "Rhino", "blank")
+    served = decode((own / dataset.files[0]).read_bytes()).pixels
+    np.testing.assert_array_equal(dataset.pixels[0], served)
+
+
+def test_a_given_split_that_tears_a_site_apart_is_refused(data: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(write_recipe(tmp_path, {"m": "MobileNetV2"}))
+    path = write_own(data, tmp_path / "own.csv", split=True)
+    lines = path.read_text("utf-8").splitlines()
+    torn = next(i for i, line in enumerate(lines) if line.endswith(",Lion0,test"))
+    lines[torn] = lines[torn].replace(",test", ",train")
+    path.write_text("\n".join(lines), "utf-8")
+    with pytest.raises(InputError) as caught:
+        read_rows(recipe, path)
+    assert str(caught.value) == (
+        "The group or site 'Lion0' is on two sides of the split: train and test.\n"
+        "Put all photos of a group or site on one side."
+    )
+
+
+def test_steps_before_evaluate_are_stopped_at_a_test_photo(data: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(write_recipe(tmp_path, {"m": "MobileNetV2"}))
+    out = tmp_path / "out"
+    prepare(recipe, data, out)
+    dataset = load_dataset(out)
+    recorded = (out / "test-digests.txt").read_text("utf-8").split()
+    assert recorded == sorted(digest_of(dataset.pixels[i]) for i in dataset.test)
+    used = usable(dataset)
+    np.testing.assert_array_equal(dataset.learning(used, "fit"), used)
+    moved = replace(dataset, fold=np.zeros_like(dataset.fold))  # the digests are the judge
+    first = dataset.files[dataset.test[0]]
+    message = f"The step {{}} was about to use the test photo {first}\\."
+    with pytest.raises(LeakageError, match=message.format("fit")):
+        crossvalidate(moved, recipe, tmp_path, out)
+    with pytest.raises(LeakageError, match=message.format("stack")):
+        out_of_fold(moved, recipe, out)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ import onnxruntime
 
 from training.export import TOLERANCE, ExportError, compare, convert_member, halved
 from training.fit import build_network, dense_arrays, dense_logits, rear_weights, save_arrays
-from training.graph import MemberGraph, fuse, single_input, unfuse_zero_padding
+from training.graph import MemberGraph, fuse, single_input
+from training.meta import Stack
+from training.padding import unfuse_zero_padding
 from training.recipe import MemberRecipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow's and Keras's own
@@ -83,7 +85,7 @@ def test_a_member_alone_equals_keras(
     white = np.eye(pooled.shape[1], 4, dtype=np.float32)
     model = fuse(
         [MemberGraph(member.name, onnx.load(target), dense)],
-        stack=(3 * np.eye(LABELS, dtype=np.float32), np.zeros(LABELS, np.float32)),
+        stack=Stack(3 * np.eye(LABELS, dtype=np.float32), np.zeros(LABELS, np.float32), 1.0, 1.0),
         whitening=(white, np.zeros(4, np.float32)),
         labels=LABELS,
     )

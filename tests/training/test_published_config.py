@@ -10,7 +10,14 @@ from tests.training.published import RECIPE, RECIPES, write_recipe
 from training.config import frozen_layers, load_published, recipe_kind
 from trapsort.errors import SettingsError
 
-NAMES = ("iucn11-published", "rare-binary", "rare-families", "three-animals")
+NAMES = (
+    "iucn11-published",
+    "iucn11-trio",
+    "rare-binary",
+    "rare-families",
+    "three-animals",
+    "vgg16-small",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

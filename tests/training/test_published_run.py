@@ -13,15 +13,19 @@ from click.testing import CliRunner
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("tensorflow", reason="the training packages are not installed")
 
-from tests.training.published import COLOURS, RECIPE, draw_classes, write_recipe
+from tests.training.published import COLOURS, RECIPE, draw_classes, small_recipe, write_recipe
 from training.__main__ import main
 from training.config import StackRecipe
 from training.folds import fit_stack, fitted_and_scored_on_test
 from training.publish import stacked
 from training.steps import PublishedRun, run_published
 from training.train import class_weights
+from trapsort.errors import InputError
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow's, Keras's and tf2onnx's own
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # TensorFlow's, Keras's and tf2onnx's own
+    pytest.mark.xdist_group("published"),  # one run for all, not one a process
+]
 
 STACKED = (
     RECIPE.replace('network = "one"', 'network = "stack"').replace("epochs = 2", "epochs = 1")
@@ -29,10 +33,12 @@ STACKED = (
 [[networks]]
 name = "two"
 backbone = "MobileNet"
+pooling = "flatten"
 batch_norm = true
 dense = [8]
 [stack]
 strength = 1.0
+distil = 0.5
 [tune]
 engine = "optuna"
 networks = ["two"]
@@ -126,8 +132,62 @@ def test_the_metrics_are_those_of_the_test_photos(run: Path) -> None:
     assert len(figures["folds"]["one"]) == 2
     assert figures["weights"] == {"one": "none", "two": "none"}
     assert figures["iucn"]["iucn"]["labels"].keys() <= {"LC", "VU", "NT-CR"}
-    for name in ("confusion", "roc", "misclassified"):
-        assert (run / "out" / "evaluate" / f"stack-{name}.png").stat().st_size > 5000
+    assert 0 < figures["stack"]["out_of_fold_accuracy"] <= 1
+    assert 0 < figures["stack"]["fitted_and_scored_on_test"] <= 1
+    report = (run / "out" / "evaluate" / "stack-report.txt").read_text(encoding="utf-8")
+    assert report.split()[:4] == ["precision", "recall", "f1-score", "support"]
+    assert all(label in report for label in COLOURS)
+
+
+FIGURES = {
+    "explore": ["classes", "classes-pie", "sizes", "resolution", "samples"],
+    "tune": ["two-history"],
+    "fit": ["one/curves", "two/curves"],
+    "evaluate": [
+        *(f"{n}-{f}" for n in ("one", "two", "stack") for f in ("confusion", "misclassified")),
+        *("train-test", "folds", "iucn-iucn", "iucn-published"),
+        *("one-roc", "two-roc", "stack-roc"),
+    ],
+    "explain": ["one", "two"],
+}
+
+
+@pytest.mark.parametrize("step", FIGURES)
+def test_every_figure_is_drawn(run: Path, step: str) -> None:
+    from PIL import Image
+
+    folder = run / "out" / step
+    drawn = {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.png")}
+    assert drawn == set(FIGURES[step])
+    for name in drawn:
+        with Image.open(folder / f"{name}.png") as image:
+            assert len(set(image.convert("RGB").resize((64, 64)).getdata())) > 10, name
+
+
+def test_what_the_photos_are_like_is_said_in_numbers(run: Path) -> None:
+    from training.prepared import load_photos
+
+    photos = load_photos(run / "out" / "prepare")
+    said = json.loads((run / "out" / "explore" / "explore.json").read_text(encoding="utf-8"))
+    assert said["photos"] == len(photos.development)
+    assert sum(said["classes"].values()) == said["photos"]
+    assert said["classes"].keys() == COLOURS.keys()
+    assert said["modes"] == {"RGB": said["photos"]}
+    assert said["width"] == {"least": 60, "median": 60.0, "most": 60}
+    assert said["height"] == {"least": 40, "median": 40.0, "most": 40}
+
+
+def test_what_the_search_found_is_fitted(run: Path) -> None:
+    found = json.loads((run / "out" / "tune" / "settings.json").read_text(encoding="utf-8"))
+    assert found.keys() == {"two"}
+    assert 0.2 <= found["two"]["dropout"] <= 0.5
+    (units,) = found["two"]["dense"]
+    assert 8 <= units <= 16
+    from training.train import load_network
+
+    fitted = load_network(run / "out" / "fit" / "two.keras")
+    assert fitted.get_layer("dense1").units == units
+    assert fitted.get_layer("dropout").rate == pytest.approx(found["two"]["dropout"])
 
 
 def test_what_no_step_before_evaluate_has_used(run: Path) -> None:
@@ -172,6 +232,19 @@ def test_a_step_without_what_it_reads_is_refused(tmp_path: Path) -> None:
     ]
 
 
+def test_refit_is_not_for_published_systems(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    (tmp_path / "reviewed.csv").write_text("path,label\n", encoding="utf-8")
+    done = CliRunner().invoke(
+        main, ["stack", "--recipe", str(recipe), "--refit", str(tmp_path / "reviewed.csv")]
+    )
+    assert done.exit_code == 2
+    assert done.stderr == (
+        f"training: --refit has no meaning for {recipe}, a published system.\n"
+        "Refit a bundle such as that of training/recipes/iucn11.toml.\n"
+    )
+
+
 def test_class_weights_are_balanced() -> None:
     label = np.repeat([0, 1, 2], [1, 2, 5])
     assert class_weights(label, 4).tolist() == pytest.approx([8 / 3, 8 / 6, 8 / 15, 1.0])
@@ -185,9 +258,10 @@ def test_the_class_weights_of_the_eleven_species(shared: Path) -> None:
     photos = read_source(shared / "species11", SourceRecipe(test=0.15, validation=0.1))
     names = sorted({photo.label for photo in photos})
     label = np.array([names.index(photo.label) for photo in photos])
-    found = dict(zip(names, class_weights(label, len(names)).round(4).tolist(), strict=True))
-    assert found["Panda"] == pytest.approx(5250 / 11 / 704, abs=1e-4)
-    assert found["Arctic_Fox"] == pytest.approx(5250 / 11 / 314, abs=1e-4)
+    found = dict(zip(names, class_weights(label, len(names)).tolist(), strict=True))
+    files = {name: len(list((shared / "species11" / name).iterdir())) for name in names}
+    assert (files["Panda"], files["Arctic_Fox"]) == (704, 314)
+    assert found == pytest.approx({name: 5250 / 11 / of for name, of in files.items()})
 
 
 def test_a_meta_learner_scored_on_its_own_photos_looks_too_good() -> None:
@@ -199,6 +273,28 @@ def test_a_meta_learner_scored_on_its_own_photos_looks_too_good() -> None:
     honest = fit_stack(StackRecipe(100.0), members, label, np.arange(120) % 5)
     assert published > 0.30
     assert honest["accuracy"] < published - 0.05
+
+
+def test_the_last_fit_learns_labels_and_what_the_stack_says(run: Path) -> None:
+    from training.folds import distilled
+    from training.manifests import sha256_of
+    from training.prepared import load_photos
+    from training.train import batches
+
+    photos = load_photos(run / "out" / "prepare")
+    with np.load(run / "out" / "stack" / "stack.npz") as arrays:
+        index, said = arrays["index"], arrays["said"]
+    assert sorted(index) == sorted(photos.development)
+    targets = distilled(photos, index, said, 0.25)
+    labels = np.eye(3)[photos.label]
+    np.testing.assert_allclose(targets[index], 0.75 * labels[index] + 0.25 * said, atol=1e-6)
+    tests = photos.of("test")
+    np.testing.assert_array_equal(targets[tests], labels[tests])  # of these it was not asked
+    recipe = small_recipe(run, STACKED)
+    learned = batches(photos, index, recipe, weighted=False, targets=targets)
+    np.testing.assert_array_equal(learned[0][1], targets[np.sort(learned.order[:8])])
+    manifest = json.loads((run / "out" / "fit" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["inputs"]["stack"] == sha256_of(run / "out" / "stack" / "manifest.json")
 
 
 def test_the_stack_of_two_classes_answers_what_scikit_learn_does() -> None:
@@ -238,3 +334,32 @@ def test_masking_by_a_known_phylum() -> None:
     said = np.array([[0.5, 0.1, 0.4], [0.2, 0.7, 0.1]], np.float32)
     found = masked(said, photos, np.array([0, 1]), "phylum")
     np.testing.assert_allclose(found, [[0, 0.2, 0.8], [1, 0, 0]], atol=1e-6)
+
+
+def test_eight_bits_on_what_was_fitted(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import eight_bits
+    from training.prepared import load_photos
+
+    with pytest.raises(InputError) as caught:
+        run_published("quantise", settings(run))
+    assert str(caught.value) == (
+        "No network of small gains by 8 bits.\nThese do: ResNet50V2, VGG16."
+    )
+    monkeypatch.setattr(eight_bits, "GAIN", ("MobileNet",))
+    run_published("quantise", settings(run))
+    folder = run / "out" / "quantise"
+    found = json.loads((folder / "quantise.json").read_text(encoding="utf-8"))
+    metrics = json.loads((run / "out" / "evaluate" / "metrics.json").read_text(encoding="utf-8"))
+    assert found.keys() == {"one"}  # the head of the other takes each cell of the map for itself
+    said = capsys.readouterr().out
+    for name, entry in found.items():
+        assert entry["photos"] == len(load_photos(run / "out" / "prepare").of("test"))
+        assert entry["accuracy"] == metrics["test"][name]["accuracy"]
+        assert 0 <= entry["mean_drift"] <= entry["most_drift"] <= 1
+        single, eighth = entry["bytes"]
+        assert eighth < 0.35 * single
+        assert eighth == (folder / f"{name}-int8.onnx").stat().st_size
+        assert f"{name}: {entry['accuracy']:.1%} of the test photos right" in said
+        assert f"{name} in 8 bits: the same label for {entry['agreement']:.1%} of" in said

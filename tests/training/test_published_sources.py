@@ -16,8 +16,9 @@ from PIL import Image
 from tests.training.published import COLOURS, RECIPES, draw_classes, draw_photo, small_recipe
 from training import small_data
 from training.config import PublishedRecipe, SourceRecipe, load_published
-from training.prepared import LeakageError, load_photos, prepare
-from training.sources import check_enough, read_source, split, taxonomy
+from training.leakage import LeakageError
+from training.prepared import load_photos, prepare
+from training.sources import check_enough, listing, read_source, split, taxonomy
 from trapsort.errors import InputError
 
 SOURCE = SourceRecipe(test=0.2, validation=0.2)
@@ -78,6 +79,39 @@ def test_endangered_by_the_red_list_by_the_recipe_and_by_a_column(tmp_path: Path
     assert said == [("a", "endangered"), ("b", "not_endangered"), ("c", "not_endangered")]
     path = write_csv(tmp_path / "b.csv", ["path", "category"], [["a", "CR"], ["b", "NT"]])
     assert [p.label for p in read_source(path, source)] == ["endangered", "not_endangered"]
+
+
+def test_endangered_by_the_scientific_name(tmp_path: Path) -> None:
+    """The layout of the public "rare species" catalogue, which has neither label nor category."""
+    columns = ["rare_species_id", "phylum", "family", "sciName", "file_name"]
+    rows = [
+        ["1", "Chordata", "Hominidae", "Pan troglodytes", "a.jpg"],
+        ["2", "Chordata", "Canidae", "Vulpes lagopus", "b.jpg"],
+        ["3", "Chordata", "Felidae", "Lynx rufus", "c.jpg"],
+    ]
+    path = write_csv(tmp_path / "metadata.csv", columns, rows)
+    source = replace(SOURCE, target="endangered", category={"Lynx rufus": "LC"})
+    said = [photo.label for photo in read_source(path, source)]
+    assert said == ["endangered", "not_endangered", "not_endangered"]
+
+
+def test_only_the_labels_that_a_recipe_names(tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "photos", 3)
+    some = read_source(data, replace(SOURCE, labels=("Lion", "Rhino")))
+    assert Counter(photo.label for photo in some) == {"Lion": 3, "Rhino": 3}
+    with pytest.raises(InputError) as caught:
+        read_source(data, replace(SOURCE, labels=("Dodo",)))
+    assert str(caught.value).startswith(f"{data} holds no photo with a label of Dodo.\n")
+
+
+def test_a_changed_photo_of_a_csv_is_another_source(tmp_path: Path) -> None:
+    draw_classes(tmp_path / "photos", 3)
+    rows = [[f"{label}/{n:02d}.png", label] for label in COLOURS for n in range(3)]
+    path = write_csv(tmp_path / "photos" / "a.csv", ["path", "label"], rows)
+    before = listing(read_source(path, SOURCE))
+    assert listing(read_source(path, SOURCE)) == before
+    draw_photo(tmp_path / "photos" / "Lion" / "00.png", (1, 2, 3), 77)
+    assert listing(read_source(path, SOURCE)) != before
 
 
 def test_an_unknown_category_is_named(tmp_path: Path) -> None:
@@ -184,6 +218,15 @@ def test_no_group_is_on_two_sides_of_any_split(tmp_path: Path, recipe: Published
     assert set(fold[~test]) == {0, 1}
     for label in COLOURS:
         assert sum(photo.part == "test" for photo in photos if photo.label == label) == 6
+
+
+def test_a_share_comes_out_as_it_was_asked_for(tmp_path: Path, recipe: PublishedRecipe) -> None:
+    """70, 10 and 20 %, as `three-animals` wants them: a tenth of all is an eighth of the rest."""
+    source = replace(recipe.source, test=0.2, validation=0.1, folds=0)
+    photos = read_source(draw_classes(tmp_path / "photos", 40), source)
+    divided, _ = split(photos, replace(recipe, source=source))
+    parts = Counter(photo.part for photo in divided)
+    assert parts == {"train": 84, "validation": 12, "test": 24}
 
 
 def test_twins_in_two_groups_stay_on_one_side(tmp_path: Path, recipe: PublishedRecipe) -> None:

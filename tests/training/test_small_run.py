@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.training.small import draw_data, write_recipe
 from trapsort.bundle import load_bundle
@@ -34,6 +36,31 @@ def draw_weights(path: Path) -> None:
         for index, array in enumerate(layer.get_weights())
     }
     np.savez(path, **arrays)
+
+
+def check_manifests(out: Path) -> None:
+    """Each step says what it was made from; together they name every file but the arrays."""
+    manifests = {
+        step: json.loads((out / f"manifest-{step}.json").read_text("utf-8"))
+        for step in ("prepare", "fit", "stack", "export")
+    }
+    named = [name for manifest in manifests.values() for name in manifest["outputs"]]
+    kept = {
+        str(path.relative_to(out))
+        for path in out.rglob("*")
+        if path.is_file() and path.suffix != ".npy" and not path.name.startswith("manifest-")
+    }
+    assert sorted(named) == sorted(kept)
+    assert {"dataset.json", "test-digests.txt"} <= set(manifests["prepare"]["outputs"])
+    assert {"front-0.npz", "front-final.npz"} <= set(manifests["fit"]["outputs"])
+    assert set(manifests["stack"]["outputs"]) == {"stack.npz", "stack.json"}
+    for step, before in (("fit", "prepare"), ("stack", "fit"), ("export", "stack")):
+        digest = hashlib.sha256((out / f"manifest-{before}.json").read_bytes()).hexdigest()
+        assert manifests[step]["inputs"][before] == digest
+    assert "weights/mobilenetv2_imagenet.npz" in manifests["fit"]["inputs"]
+    for manifest in manifests.values():
+        assert manifest["seed"] == 5
+        assert {"keras", "pillow", "scikit-learn", "trapsort"} <= set(manifest["versions"])
 
 
 @pytest.mark.filterwarnings("ignore")  # Keras's and TensorFlow's own
@@ -71,15 +98,22 @@ def test_all_steps_make_a_bundle(tmp_path: Path) -> None:
     )
     assert again.returncode == 0, again.stderr[-3000:]
     assert "run 0" not in again.stdout  # what is fitted is not fitted again
+    check_manifests(tmp_path / "out")
+    field = draw_data(tmp_path / "field", 6)
+    for photo in sorted((field / "species").rglob("*.png")):  # no photo of the training run
+        Image.open(photo).transpose(Image.Transpose.ROTATE_180).save(photo)
     said = [
-        f"{data}/species/{name}/{n:03d}.png,{name}" for name in ("Lion", "Rhino") for n in (1, 2)
+        f"{field}/species/{name}/{n:03d}.png,{name}" for name in ("Lion", "Rhino") for n in (1, 2)
     ]
+    said.append(f"{data}/species/Panda/001.png,Panda")
     (tmp_path / "reviewed.csv").write_text("\n".join(["path,label", *said]) + "\n", "utf-8")
     refit = [*command[:3], "stack", *command[4:], "--refit", str(tmp_path / "reviewed.csv")]
     newer = subprocess.run(
         refit, cwd=PROJECT, capture_output=True, text=True, env=environment, check=False
     )
     assert newer.returncode == 0, newer.stderr[-3000:]
+    left_out = "1 of 5 corrected photos are in the training run already and are left out\n"
+    assert left_out in newer.stderr
     after = load_bundle(tmp_path / "exports" / "small-0.1.1")
     assert (after.version, after.members) == ("0.1.1", bundle.members)
     figures = json.loads((after.path / "metrics.json").read_text("utf-8"))["refit"]

@@ -7,16 +7,14 @@ import pytest
 
 pytest.importorskip("sklearn", reason="the training packages are not installed")
 
-from training.evaluate import calibration_error, wilson
+from training.ablation import calibration_error
+from training.meta import fit_meta, nested_logits, temperature
 from training.recipe import DecisionRecipe, WitnessRecipe
 from training.stack import (
     OutOfFold,
     accepted_by,
     choose_rule,
-    fit_meta,
-    nested_logits,
     outcome,
-    temperature,
     undenied_by,
     whiten,
     witness_limits,
@@ -48,7 +46,7 @@ def test_a_temperature_is_recovered() -> None:
 
 def test_the_meta_learner_beats_its_members_and_covers_absent_labels() -> None:
     oof = out_of_fold()
-    logits = nested_logits(oof, LABELS + 1, 1.0)
+    logits = nested_logits(oof.members, oof.label, oof.fold, labels=LABELS + 1, strength=1.0)
     stacked = (logits.argmax(axis=1) == oof.label).mean()
     alone = (oof.members.argmax(axis=2) == oof.label[:, None]).mean(axis=0)
     assert stacked > alone.max()
@@ -61,8 +59,10 @@ def test_nested_logits_of_a_fold_ignore_its_labels() -> None:
     oof = out_of_fold()
     wrong = oof.label.copy()
     wrong[oof.fold == 1] = 0
-    changed = OutOfFold(oof.index, wrong, oof.fold, oof.members, oof.distance, oof.other)
-    before, after = nested_logits(oof, LABELS, 1.0), nested_logits(changed, LABELS, 1.0)
+    before, after = (
+        nested_logits(oof.members, label, oof.fold, labels=LABELS, strength=1.0)
+        for label in (oof.label, wrong)
+    )
     np.testing.assert_array_equal(before[oof.fold == 1], after[oof.fold == 1])
     assert not np.array_equal(before[oof.fold == 0], after[oof.fold == 0])
 
@@ -83,12 +83,12 @@ def test_whitened_features_have_unit_spread_within_species() -> None:
 
 def test_thresholds_reach_their_targets() -> None:
     oof = out_of_fold()
-    logits = nested_logits(oof, LABELS, 1.0)
+    logits = nested_logits(oof.members, oof.label, oof.fold, labels=LABELS, strength=1.0)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = powers / powers.sum(axis=1, keepdims=True)
     recipe = DecisionRecipe(0.97, 0.6, 0.05, 6)
     limits = (0.45, 0.45, 0.45)
-    rule = choose_rule(probabilities, oof, species=3, members=2, limits=limits, recipe=recipe)
+    rule = choose_rule(probabilities, oof.members, oof, species=3, limits=limits, recipe=recipe)
     assert rule.accuracy >= 0.97
     assert rule.coverage >= 0.6
     assert rule.false_species <= 0.05
@@ -126,11 +126,6 @@ def test_calibration_error_by_hand() -> None:
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]], np.float32)
     label = np.array([0, 0, 0, 1])  # 0.9 is always right, 0.6 half the time
     assert calibration_error(probabilities, label) == pytest.approx(0.5 * 0.1 + 0.5 * 0.1, abs=1e-6)
-
-
-def test_wilson_interval() -> None:
-    low, high = wilson(760, 789)  # compare Wilson 1927, or R's prop.test without correction
-    assert (round(low, 4), round(high, 4)) == (0.9477, 0.9743)
 
 
 def test_the_witness_has_a_limit_for_a_species_that_was_never_named() -> None:
