@@ -8,7 +8,6 @@ import os
 import struct
 import subprocess
 import sys
-import threading
 import time
 import warnings
 from collections import Counter
@@ -26,6 +25,7 @@ from trapsort import decode as room
 from trapsort.decode import FORMATS, MAX_PIXELS, SIDE, Frame, decode, resize, view
 from trapsort.errors import PhotoError
 from trapsort.exif import read_exif
+from trapsort.memory import Budget
 from trapsort.scan import REASONS
 
 
@@ -362,7 +362,7 @@ def test_a_progressive_jpeg_is_counted_with_its_coefficients(
     for options in ({"subsampling": 0}, {"subsampling": 2}, None):
         more = {"progressive": True, **options} if options else {}
         data = encoded(image, "JPEG", **more)
-        monkeypatch.setattr(room, "MAX_MEMORY", 0)
+        monkeypatch.setattr("trapsort.memory.MAX_MEMORY", 0)
         needed = reason_of(data)[1]
         taken.append(int(needed.split()[3]))
         monkeypatch.undo()
@@ -380,8 +380,8 @@ def status(name):
     return int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
 needs = []
-_room = room._room
-room._room = lambda need: needs.append(need) or _room(need)
+room_for = room.room_for
+room.room_for = lambda need: needs.append(need) or room_for(need)
 size = 3000, 2500
 ramp = np.add.outer(np.arange(size[1]), np.arange(size[0])).astype(np.uint16)
 exif = Image.Exif()
@@ -437,29 +437,40 @@ def test_memory_is_what_the_headers_promise() -> None:
         assert used < 1.03 * promised + 2**21, (kind, mode, used, promised)
 
 
-@pytest.mark.parametrize(("heavy", "at_once"), [(0, 1), (2**40, 2)])
-def test_heavy_photos_are_decoded_one_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, heavy: int, at_once: int
-) -> None:
+def test_what_exceeds_the_budget_is_decoded_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of pictures that take more than half of the budget each, one is in memory at a time."""
     most, inside = 0, 0
-    meeting = threading.Barrier(2)
 
     def slow(image: Image.Image) -> NDArray[np.uint8]:
         nonlocal most, inside
         inside += 1
-        if at_once > 1:
-            meeting.wait(20)
-        else:
-            time.sleep(0.05)
         most = max(most, inside)
+        time.sleep(0.05)
         inside -= 1
         return resize(image)
 
     monkeypatch.setattr(room, "resize", slow)
-    monkeypatch.setattr(room, "HEAVY_MEMORY", heavy)
-    with ThreadPoolExecutor(2) as pool:
-        assert all(pool.map(decode, [encoded(quarters(), "PNG")] * 2))
-    assert most == at_once
+    data = encoded(quarters(), "PNG")
+    found = []
+    for size in (1, 2**40):
+        most = 0
+        monkeypatch.setattr("trapsort.memory.PICTURES", Budget(size))
+        with ThreadPoolExecutor(3) as pool:
+            assert all(pool.map(decode, [data] * 6))
+        found.append(most)
+    assert found == [1, 3]
+
+
+def test_a_png_that_is_damaged_in_the_middle_is_not_decoded_into_grey() -> None:
+    """Pillow gives such a picture, half of it grey, to who asks for its EXIF and then loads it."""
+    data = bytearray(encoded(textured(600, 400), "PNG"))
+    middle = len(data) // 2
+    data[middle : middle + 40] = bytes(40)
+    with Image.open(io.BytesIO(data)) as image:
+        with pytest.raises((OSError, SyntaxError)):
+            image.getexif()
+        image.load()  # no error any more
+    assert reason_of(bytes(data))[0] in ("decode_failed", "truncated")
 
 
 # HEIC ------------------------------------------------------------------------------------------

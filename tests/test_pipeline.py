@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from PIL import Image
 from tests.toy import write_bundle
 from trapsort import pipeline
 from trapsort.bundle import load_bundle
-from trapsort.decode import HEAVY, Frame
+from trapsort.decode import Frame
 from trapsort.demo import draw_card
 from trapsort.ensemble import Classifier, Prediction
 from trapsort.errors import DatabaseError, InputError, PhotoError
 from trapsort.fingerprint import Content, read_content
+from trapsort.memory import Budget
 from trapsort.pipeline import NO_ANSWER, Answer, Progress, classify_folder, ingest
 from trapsort.scan import Photo, Problem, card_of, scan
 from trapsort.session import open_session
@@ -450,23 +451,45 @@ def test_a_photo_that_spoils_its_batch_is_classified_alone(
     assert (prediction.label, prediction.reason) == lion
 
 
-def test_large_files_are_in_memory_one_at_a_time(
+def test_files_that_exceed_the_budget_are_in_memory_one_at_a_time(
     card: Path, store: Store, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = []
+    """And a photo that is tried once more is alone in memory, whatever its size."""
+    free, tried = [], Fails(RuntimeError("a bug"), times=1)
+    budget = Budget(2 * max(path.stat().st_size for path in (card / "DCIM").iterdir()))
 
     def read(photo: Photo) -> Content:
-        with ThreadPoolExecutor(1) as other:  # a lock of this thread is free to this thread
-            free = other.submit(HEAVY.acquire, blocking=False).result()
-            if free:
-                other.submit(HEAVY.release).result()
-        held.append((photo.size > pipeline.LARGE_FILE, not free))
-        return read_content(photo)
+        free.append((photo.relative, budget._free))
+        return tried(photo)
 
     monkeypatch.setattr(pipeline, "read_content", read)
-    monkeypatch.setattr(pipeline, "LARGE_FILE", (card / "DCIM" / "cut.jpg").stat().st_size)
+    monkeypatch.setattr(pipeline, "FILES", budget)
     ingest(card, store=store, classifier=classifier, workers=1)
-    assert set(held) == {(True, True), (False, False)}
+    sizes = {photo.relative: photo.size for photo in scan(card) if isinstance(photo, Photo)}
+    lion = b"DCIM/lion.jpg"
+    assert sorted(free) == sorted(
+        [*((name, budget.size - size) for name, size in sizes.items()), (lion, 0)]
+    )
+
+
+def test_a_graph_runs_at_most_once_a_core(
+    store: Store, classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = draw_card(tmp_path / "drawn")
+    monkeypatch.setattr(pipeline, "RUNS", threading.BoundedSemaphore(2))
+    whole, inside, most = Classifier.classify, 0, 0
+
+    def classify(self: Classifier, frames: Sequence[Frame]) -> list[Prediction]:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.02)
+        inside -= 1
+        return whole(self, frames)
+
+    monkeypatch.setattr(Classifier, "classify", classify)
+    ingest(drawn.folder, store=store, classifier=classifier, workers=6)
+    assert most == 2
 
 
 def test_a_heic_is_a_photo_with_its_time(

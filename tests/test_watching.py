@@ -210,6 +210,25 @@ def test_a_full_disk_is_waited_for(
     ]
 
 
+def test_a_card_may_be_read_only_and_a_database_not(
+    bundle: str, tmp_path: Path, small_disk: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    card(small_disk, RED)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    options = ["--bundle", bundle, "--db"]
+    assert main(["watch", "--once", str(small_disk), *options, str(tmp_path / "s.db")]) == 0
+    assert capfd.readouterr() == (
+        "disk: 1 file: 1 photo recorded, 0 seen before, 0 problems\n",
+        "",
+    )
+    other = card(tmp_path / "CARD", RED)
+    assert main(["watch", "--once", str(other), *options, str(small_disk / "s.db")]) == 4
+    assert capfd.readouterr().err == (
+        f"trapsort: cannot lock {small_disk}/s.db.daemon.lock: Read-only file system\n"
+        "Choose a database in a folder that you may write to, with --db.\n"
+    )
+
+
 def test_a_damaged_database_ends_it_with_a_way_out(
     bundle: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -299,18 +318,21 @@ def start(program: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_signal_while_it_starts_ends_it_well(bundle: str, tmp_path: Path) -> None:
-    """The heavy imports come after the signals are heard: here, the first of them waits."""
+@pytest.mark.parametrize("names", [("click",), ("numpy", "sqlalchemy", "onnxruntime")])
+def test_a_signal_while_it_starts_ends_it_well(
+    names: tuple[str, ...], bundle: str, tmp_path: Path
+) -> None:
+    """All imports come after the signals are heard: here, the first of some waits."""
     program = (
         "import sys\n"
         "class Pause:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name in ('numpy', 'sqlalchemy', 'onnxruntime'):\n"
+        f"        if name in {names}:\n"
         "            sys.meta_path.remove(self)\n"
         "            print('importing', name)\n"
         "            sys.stdin.readline()\n"
         "sys.meta_path.insert(0, Pause())\n"
-        "from trapsort.cli.main import main\n"
+        "from trapsort.__main__ import main\n"
         "sys.exit(main())\n"
     )
     root, database = card(tmp_path / "CARD", RED), tmp_path / "s.db"

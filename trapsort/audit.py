@@ -253,6 +253,8 @@ def _of_recorded(photo: Photo, original: Original, views: Views) -> Finding:
 
 def _of_unknown(photo: Photo, here: Sequence[PlaceRow], problem: OpenProblem | None) -> Finding:
     """Judge a file whose content is not recorded: is it still what its problem says?"""
+    if problem is not None and problem[0] == "fatal":
+        return Finding(photo.relative, "problem", problem[0])  # it would end this program, too
     if problem is not None:
         try:
             decode(read_content(photo).data)

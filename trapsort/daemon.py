@@ -162,6 +162,7 @@ def run(
     cards: bool = False,
     report: Callable[[date], None] | None = None,
     report_at: day_time | None = None,
+    alerts: Callable[[], None] | None = None,
     quiet_seconds: float = QUIET_SECONDS,
     rescan_seconds: float = RESCAN_SECONDS,
     now: Callable[[], datetime] = datetime.now,
@@ -176,6 +177,7 @@ def run(
     missed since the start; one that fails is logged and tried again at the next wake-up, at most
     `rescan_seconds` later. So does a root whose card was pulled out or whose database could not be
     written; with `once` both raise instead. A damaged database always raises `DatabaseError`.
+    `alerts` is called after each scan; it must neither raise nor take long.
     """
     nightly = _Nightly(report, report_at, now)
     outage = _Outage()
@@ -189,6 +191,8 @@ def run(
             [new_card(root) for root in dict.fromkeys(found)], stop, quiet_seconds, on_account
         )
         nightly.make()
+        if alerts is not None:
+            alerts()
         return
     known: dict[Path, _Card] = {}
     for wake in watch(
@@ -210,6 +214,8 @@ def run(
                 on_account(card.root, account)
             wake.unfinished = card.settled.waiting > 0
         nightly.attempt()
+        if alerts is not None:
+            alerts()
 
 
 def _cards_now(places: Sequence[Path]) -> list[Path]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import ctypes
 import io
 import math
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -31,6 +30,7 @@ from PIL import (
 
 from trapsort.errors import PhotoError
 from trapsort.exif import quiet_pillow
+from trapsort.memory import heif_memory, memory, room_for
 
 if TYPE_CHECKING:
     from pillow_heif import HeifFile
@@ -40,15 +40,6 @@ SIDE = 224
 
 MAX_PIXELS = 64_000_000
 """Larger photos are refused before they are decoded (64 megapixels of RGB take 256 MB)."""
-
-MAX_MEMORY = 512 * 1024 * 1024
-"""Bytes: a photo whose decoding would need more is refused."""
-
-HEAVY_MEMORY = 128 * 1024 * 1024
-"""Bytes: of photos that need more than this, one is decoded at a time, whatever the threads."""
-
-HEAVY = threading.RLock()
-"""Held while a heavy photo is in memory, so that several threads do not add up their worst."""
 
 FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "GIF", "BMP", "HEIF")
 """What `Frame.format` may be; nothing else is opened. HEIF needs the extra `heic`."""
@@ -79,7 +70,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION, _DNG_VERSION, _SUBFILE_TYPE, _SUB_IFDS = 0x0112, 0xC612, 0x00FE, 0x014A
-_BITS, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_LENGTH = 0x0102, 0x0116, 0x0142, 0x0143
 
 _NO_HEIC = 'HEIC files are read where pillow-heif is installed: pip install "trapsort[heic]"'
 
@@ -158,6 +148,29 @@ def view(data: bytes, longest: int) -> Image.Image:
         return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
 
 
+def crops(
+    data: bytes,
+    boxes: Sequence[tuple[float, float, float, float]],
+    size: tuple[int, int] = (SIDE, SIDE),
+) -> list[Frame]:
+    """Parts of a file's first picture, each as a `Frame`, cut from all of its pixels.
+
+    boxes: left, top, right and bottom as shares of the upright picture, at least a pixel of each is
+    taken; size: as for `decode`. Raises `PhotoError` as `decode` does.
+    """
+    frames = []
+    with _failures(data), _opened(data, MAX_PIXELS) as opened:
+        width, height = opened.picture.size
+        for left, top, right, bottom in boxes:
+            x, y = min(round(left * width), width - 1), min(round(top * height), height - 1)
+            corner = max(x + 1, round(right * width)), max(y + 1, round(bottom * height))
+            part = opened.picture.crop((x, y, *corner))
+            pixels = resize(part)
+            model_input = pixels if size == (SIDE, SIDE) else resize(part, size)
+            frames.append(Frame(pixels, model_input, *part.size, opened.format, ()))
+    return frames
+
+
 def resize(image: Image.Image, size: tuple[int, int] = (SIDE, SIDE)) -> NDArray[np.uint8]:
     """RGB picture as uint8 (height, width, 3), read-only: the one resize of training and serving.
 
@@ -185,16 +198,15 @@ class _Opened:
 
 @contextmanager
 def _opened(data: bytes, least: int) -> Iterator[_Opened]:
-    """A file's first picture; where that takes much memory, no other heavy one is open meanwhile.
+    """A file's first picture, in the memory that it takes, which all threads share.
 
     A JPEG may come at 1/2, 1/4 or 1/8 of its size, but with no side below `least` for that.
     """
     quiet_pillow()
     if _brands(data) & _HEIC_BRANDS and not _brands(data) & _BRANDS.keys():
         file = _open_heif(data)
-        width, height = file.size
-        _check_pixels(width, height)
-        with _room(len(data) + width * height * _HEIF_BYTES):
+        _check_pixels(*file.size)
+        with room_for(heif_memory(file.size, data)):
             image = file.to_pillow()
             exif = image.info.get("exif") or b""
             yield _Opened(_rgb(image), image.size, "HEIF", exif)
@@ -206,7 +218,10 @@ def _opened(data: bytes, least: int) -> Iterator[_Opened]:
         _check_tiff(image, data)
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         image.draft("RGB", (least, least))
-    with _room(_memory(image, size, data)):
+    # A PNG may say only at its end that it is to be turned. To ask it before `load` would be a load
+    # of its own, after whose failure the next one gives a picture that is half grey.
+    is_turned = kind == "PNG" or _orientation(image) in _UPRIGHT
+    with room_for(memory(image, size, data, is_turned=is_turned)):
         image.load()
         # After load: only then has Pillow turned a TIFF upright, and seen a PNG's last EXIF.
         turn = _orientation(image)
@@ -252,66 +267,6 @@ def _hush_libtiff() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
-
-
-# Memory ----------------------------------------------------------------------------------------
-
-# Bytes for a pixel of each mode while it becomes RGB, as measured. Pillow keeps RGB in 4 bytes, so
-# that most modes take 8, and a picture that is turned too; deep grey becomes floats on the way.
-_MODE_BYTES = {"RGB": 4, "1": 5, "L": 5, "P": 5, "I": 13, "F": 13}
-_MODE_BYTES |= dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N"), 9)
-_OTHER_BYTES = _TURNED_BYTES = 8
-_WEBP_BYTES = 16  # libwebp has a canvas and the one before, Pillow a copy and its own
-_HEIF_BYTES = 13  # libheif has planes and their RGB, Pillow a copy and its own
-
-
-def _memory(image: Image.Image, size: tuple[int, int], data: bytes) -> int:
-    """Bytes that decoding will take at its worst, with the file itself, from headers alone."""
-    bytes_each = _MODE_BYTES.get(image.mode, _OTHER_BYTES)
-    # A PNG may say only at its end that it is to be turned.
-    if image.format == "PNG" or _orientation(image) in _UPRIGHT:
-        bytes_each = max(bytes_each, _TURNED_BYTES)
-    if image.format == "WEBP":
-        bytes_each = _WEBP_BYTES
-    need = len(data) + image.width * image.height * bytes_each
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
-        need += _coefficients(image, size, data)
-    elif isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile[0][0] == "libtiff":
-        need += len(data) + _block(image)  # Pillow hands libtiff a copy of the file
-    return need
-
-
-def _coefficients(image: JpegImagePlugin.JpegImageFile, size: tuple[int, int], data: bytes) -> int:
-    """Bytes that libjpeg keeps until it has seen all scans of a JPEG: 2 for each coefficient.
-
-    A JPEG with one scan needs none of this; an MPO is taken to have several.
-    """
-    at = image.fp.tell() if image.fp else 0  # behind the header of the first scan
-    header = 6 + 2 * image.layers
-    one_scan = data[at - header : at][:3] == bytes((0, header, image.layers))
-    if one_scan and not image.info.get("progressive"):
-        return 0
-    most = max(across * down for _, across, down, _ in image.layer)
-    shares = sum(across * down for _, across, down, _ in image.layer)
-    return 2 * size[0] * size[1] * shares // most
-
-
-def _block(image: TiffImagePlugin.TiffImageFile) -> int:
-    """Bytes of the strip or tile that libtiff decodes at once; a tile may exceed the picture."""
-    tags = image.tag_v2
-    width = tags.get(_TILE_WIDTH) or image.width
-    height = tags.get(_TILE_LENGTH) or min(tags.get(_ROWS_PER_STRIP) or image.height, image.height)
-    return int(width * height * max(4, sum(tags.get(_BITS) or (1,)) / 8))
-
-
-@contextmanager
-def _room(need: int) -> Iterator[None]:
-    """Refuse what needs too much memory, and let what needs much of it wait for its like."""
-    if need > MAX_MEMORY:
-        detail = f"decoding would take {need >> 20:,} MB; at most {MAX_MEMORY >> 20} are used"
-        raise PhotoError("too_large", detail)
-    with HEAVY if need > HEAVY_MEMORY else nullcontext():
-        yield
 
 
 # Pixels ----------------------------------------------------------------------------------------

@@ -17,7 +17,12 @@ from trapsort.settings import sqlite_file
 
 
 def lock_path(database: str | Path) -> Path | None:
-    """Return the file that a daemon on `database` (path or URL) locks; None for one in memory.
+    """Return the file that a daemon on `database` locks, see `beside`."""
+    return beside(database, ".daemon.lock")
+
+
+def beside(database: str | Path, ending: str) -> Path | None:
+    """Return a file of this machine that belongs to `database` (path or URL); None for in memory.
 
     Beside an SQLite file; for a server in the user's data folder, named by a digest of the URL.
     """
@@ -27,10 +32,10 @@ def lock_path(database: str | Path) -> Path | None:
         from platformdirs import user_data_path
 
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return user_data_path("trapsort", appauthor=False) / f"{digest}.daemon.lock"
+        return user_data_path("trapsort", appauthor=False) / f"{digest}{ending}"
     file = sqlite_file(text) if separator else Path(text)
     # Resolved, so that a link to the database does not pass for another database.
-    return None if file is None else Path(f"{file.resolve()}.daemon.lock")
+    return None if file is None else Path(f"{file.resolve()}{ending}")
 
 
 class Lock:
@@ -50,7 +55,7 @@ class Lock:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-            if not _lock_now(self._descriptor):
+            if not lock_now(self._descriptor):
                 raise _busy(os.read(self._descriptor, 4096))
             holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": _utc_now()}
             os.ftruncate(self._descriptor, 0)
@@ -78,7 +83,7 @@ class Lock:
             self._descriptor = None
 
 
-def _lock_now(descriptor: int) -> bool:
+def lock_now(descriptor: int) -> bool:
     """Lock an open file for this process alone, without waiting; False if another has it."""
     try:
         if sys.platform == "win32":

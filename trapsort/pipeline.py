@@ -15,27 +15,28 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
-from trapsort.decode import HEAVY, Frame, decode, in_brief
+from trapsort.decode import Frame, decode, in_brief
 from trapsort.ensemble import REASON_CODES, Classifier, Prediction
 from trapsort.errors import PhotoError, TrapsortError
 from trapsort.exif import Exif, read_exif
 from trapsort.fingerprint import NearDuplicates, perceptual_hash, read_content
+from trapsort.in_hand import InHand
+from trapsort.memory import FILES
 from trapsort.scan import Card, Photo, Problem, card_of, scan
 from trapsort.settings import cores
-from trapsort.store import UNCLASSIFIED, Account, Record, Store
+from trapsort.store import UNCLASSIFIED, Account, NamingRule, Record, Store
 
 BATCH = 8
 """Photos in one transaction, and at most in one run of the graph."""
 
-LARGE_FILE = 32 * 1024 * 1024
-"""Bytes: of larger files one is in memory at a time, whatever the threads."""
+RUNS = threading.BoundedSemaphore(cores())
+"""Runs of the graph at a time: more than cores are no faster, and each takes some 25 MB."""
 
 PASSING = ("unreadable", "changed", "no_memory")
 """Problems that the same file may not have the next time."""
@@ -104,12 +105,14 @@ def ingest(
     workers: int | None = None,
     total: int | None = None,
     stop: threading.Event | None = None,
+    in_hand: InHand | None = None,
     skip: Callable[[Item], bool] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Account:
     """Take in everything below `root` and account for every file.
 
-    `skip` leaves files out, `stop` ends after the batches in hand, `total` is only passed on.
+    `skip` leaves files out, `stop` ends after the batches in hand, `total` is only passed on;
+    `in_hand` remembers, beyond a crash, which photos were being decoded.
     Raises `InputError` for a root that is not there or goes away, after recording what was read of
     it, and `DatabaseError` for a database that fails.
     """
@@ -128,12 +131,20 @@ def ingest(
     run = store.begin_run(card, model)
     account, gone = Account(), 0
     try:
-        work = partial(_work, store=store, model=model, classifier=classifier, card=place)
+        work = partial(
+            _work,
+            store=store,
+            model=model,
+            classifier=classifier,
+            card=place,
+            in_hand=in_hand or InHand(),
+        )
         for batch in _in_order(items, work, workers or cores(), stop):
             account += _record(store, card, model, near, batch)
             gone += len(batch.gone)
             if on_progress is not None:
                 on_progress(Progress(account.files, total))
+        store.group(model, NamingRule(bundle.species, bundle.decision.min_probability))
     finally:
         store.finish_run(run, account)
     if gone:
@@ -202,7 +213,12 @@ def _in_order(
 
 
 def _work(
-    items: Sequence[Item], store: Store, model: int, classifier: Classifier, card: Card
+    items: Sequence[Item],
+    store: Store,
+    model: int,
+    classifier: Classifier,
+    card: Card,
+    in_hand: InHand,
 ) -> Batch:
     """Read, decode and classify a handful of files; a bad photo costs itself and nothing else."""
     fresh: list[Fresh] = []
@@ -211,9 +227,9 @@ def _work(
         if isinstance(item, Problem):
             batch.problems.append(item)
             continue
-        examine = partial(_examine, item, store, model, classifier.bundle.size)
+        examine = partial(_examine, item, store, model, classifier.bundle.size, in_hand)
         try:
-            found = _one(item, examine)
+            found = _one(item, examine, alone=in_hand.is_suspect(item))
         except PhotoError as error:
             _note(batch, item, error, card)
             continue
@@ -230,18 +246,21 @@ def _work(
     return batch
 
 
-def _one(photo: Photo, work: Callable[[], T]) -> T:
+def _one(photo: Photo, work: Callable[[], T], *, alone: bool = False) -> T:
     """Work on one photo; once more, alone, where memory runs out or the unforeseen happens.
+
+    With `alone` no other photo is decoded meanwhile, and the first try is the only one.
 
     Raises `PhotoError`; and `TrapsortError` where no photo is to blame.
     """
-    with HEAVY if photo.size > LARGE_FILE else nullcontext():
-        try:
-            return _foreseen(work)
-        except PhotoError as error:
-            if error.reason not in RETRIED:
-                raise
-    with HEAVY:
+    if not alone:
+        with FILES.share(photo.size):
+            try:
+                return _foreseen(work)
+            except PhotoError as error:
+                if error.reason not in RETRIED:
+                    raise
+    with FILES.alone():
         return _foreseen(work)
 
 
@@ -279,15 +298,17 @@ def _classify(classifier: Classifier, frames: Sequence[Frame]) -> list[tuple[Pre
 
 def _attempt(classifier: Classifier, frames: Sequence[Frame]) -> list[tuple[Prediction, str]]:
     try:
-        return [
-            (found, REASON_CODES[UNCLASSIFIED] if found.reason == UNCLASSIFIED else "")
-            for found in classifier.classify(frames)
-        ]
+        with RUNS:
+            answers = classifier.classify(frames)
     except TrapsortError:
         raise
     except Exception as error:  # ONNX Runtime's have no common base, and memory may run out
         _log.debug("a batch could not be classified", exc_info=True)
         return [(NO_ANSWER, in_brief(error))] * len(frames)
+    return [
+        (found, REASON_CODES[UNCLASSIFIED] if found.reason == UNCLASSIFIED else "")
+        for found in answers
+    ]
 
 
 def _note(batch: Batch, photo: Photo, error: PhotoError, card: Card) -> None:
@@ -301,12 +322,15 @@ def _note(batch: Batch, photo: Photo, error: PhotoError, card: Card) -> None:
         batch.again.append(photo)
 
 
-def _examine(photo: Photo, store: Store, model: int, size: tuple[int, int]) -> Fresh | bytes:
+def _examine(
+    photo: Photo, store: Store, model: int, size: tuple[int, int], in_hand: InHand
+) -> Fresh | bytes:
     """A decoded photo, or the digest of one that this model has classified before."""
     content = read_content(photo)
     if store.known([content.sha256], model).get(content.sha256):
         return content.sha256
-    frame = decode(content.data, size)
+    with in_hand.holding(photo):
+        frame = decode(content.data, size)
     return Fresh(
         photo=photo,
         sha256=content.sha256,

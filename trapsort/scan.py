@@ -27,6 +27,8 @@ REASONS: dict[str, str] = {
     "special_file": "This is a pipe, socket or device, which cannot hold a photo; remove it.",
     "decode_failed": "The content is damaged; copy it again from the card.",
     "no_memory": "Memory ran out on this photo; close other programs or lower --workers, repeat.",
+    "fatal": "trapsort itself ended, again and again, while it decoded this photo; convert it with"
+    " another program, and report it to the makers of trapsort with the photo.",
     "failed": "trapsort itself failed on this photo; report it to its makers with the detail.",
     "unclassified": "The model gave no usable answer; report the photo to the bundle's makers.",
 }

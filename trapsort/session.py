@@ -6,7 +6,9 @@ beats one session with many threads, and nothing is oversubscribed.
 
 from __future__ import annotations
 
+import ctypes
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -92,21 +94,29 @@ def _providers() -> list[str]:
     return [name for name in (*wanted, "CPUExecutionProvider") if name in known]
 
 
+def load_graph(graph: bytes) -> onnxruntime.InferenceSession:
+    """A graph in ONNX Runtime, each run on one thread that does not spin."""
+    runtime = _runtime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Planned beforehand, the memory of each run that goes on at a time is 36 MB in place of 13 to
+    # 24, and no run is faster.
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return runtime.InferenceSession(graph, options, providers=_providers())
+
+
 def open_session(bundle: Bundle) -> OnnxSession:
     """Verify and load a bundle's graph and answer one empty photo with it.
 
     Raises `BundleError` where the graph is damaged or does not answer what `bundle.json` says.
     """
     graph = bundle.read_graph()
-    onnxruntime = _runtime()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     where = bundle.path / bundle.graph
     try:
-        loaded = onnxruntime.InferenceSession(graph, options, providers=_providers())
+        loaded = load_graph(graph)
         _check_input(loaded, bundle)
         session = OnnxSession(loaded, bundle.decision)
         width, height = bundle.size
@@ -116,7 +126,14 @@ def open_session(bundle: Bundle) -> OnnxSession:
     except Exception as error:  # ONNX Runtime's exceptions have no common public base
         raise BundleError(f"{where} cannot be run: {error}", "Copy the bundle anew.") from error
     _check_shapes(scores, bundle)
+    _give_back_memory()
     return session
+
+
+def _give_back_memory() -> None:
+    """Let glibc return what loading took and freed: of the shipped bundle 120 MB."""
+    with suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _check_input(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:

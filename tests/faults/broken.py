@@ -149,13 +149,17 @@ def _room(name: str) -> Any:
 
 def main() -> int:
     """Run trapsort with a variant, the first argument, and shortened waiting times."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it is made to crash on purpose
     watch = _room("trapsort.watch")
     for name in ("QUIET_SECONDS", "RESCAN_SECONDS", "TICK_SECONDS"):
         assert hasattr(watch, name)
         # Before anything else imports them: `daemon` takes them as its defaults.
         setattr(watch, name, getattr(program, name))
     VARIANTS[sys.argv.pop(1)]()
-    from trapsort.cli.main import main as trapsort
+    from trapsort.__main__ import main as trapsort
 
     return trapsort()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 import subprocess
@@ -29,12 +28,13 @@ A_ROUND = 20  # kills; then new cards: after a start all that is there is read a
 class Mix:
     """How often what is chosen, and from how many orders to the feeders a kill to the next.
 
-    how: SIGKILL to the group, to the leader, SIGTERM, SIGKILL to a worker, STOP and CONT; when:
-    while it starts, in the time after that, just after its journal grew; feed: the feeder's ways.
+    how: SIGKILL to the group, to the leader, SIGTERM, a crash of a worker (a thread, so that it is
+    the crash of all: SIGSEGV, as a decoder would get it), STOP and CONT; when: while it starts, in
+    the time after that, just after its journal grew; feed: the feeder's ways.
     """
 
     how: Mapping[str, int] = field(
-        default_factory=lambda: {"group": 5, "leader": 3, "term": 4, "worker": 2, "pause": 3}
+        default_factory=lambda: {"group": 5, "leader": 3, "term": 4, "crash": 2, "pause": 3}
     )
     when: Mapping[str, int] = field(default_factory=lambda: {"start-up": 4, "work": 5, "commit": 5})
     feed: Mapping[str, int] = field(default_factory=lambda: WEIGHTS)
@@ -184,16 +184,11 @@ class Round:
         if not self.program.is_running:
             yield f"it had ended by itself, with {self.program.wait()}: {self._said()}"
             return
-        how = kill.how
-        if how == "worker" and not self.program.workers():
-            how = "leader"
-            self.outcome.kills["worker (it has none, only threads: leader)"] += 1
-        else:
-            self.outcome.kills[how] += 1
+        self.outcome.kills[kill.how] += 1
         self.outcome.kills[f"during {kill.when}"] += 1
-        yield from getattr(self, f"_{how}")()
+        yield from getattr(self, f"_{kill.how}")()
         yield from self.program.complaints()
-        if how != "pause":
+        if kill.how != "pause":
             yield from self.check()
 
     def _feed(self, orders: Sequence[str], random: Random) -> None:
@@ -239,11 +234,9 @@ class Round:
         self.program.signal(signal.SIGKILL)
         yield from self._ended(signal.SIGKILL)
 
-    def _worker(self) -> Iterator[str]:
-        """Its death must not end the program, or must end it with a word."""
-        os.kill(self.program.workers()[0], signal.SIGKILL)
-        time.sleep(0.5)
-        yield from self._leader()
+    def _crash(self) -> Iterator[str]:
+        self.program.signal(signal.SIGSEGV)
+        yield from self._ended(signal.SIGSEGV)
 
     def _term(self) -> Iterator[str]:
         watching = self.program.is_watching

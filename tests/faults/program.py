@@ -153,15 +153,6 @@ class Program:
                     return
             time.sleep(0.01)
 
-    def workers(self) -> list[int]:
-        """Processes that it started (Linux); trapsort's workers are threads, which have none."""
-        assert self._process is not None
-        found: list[int] = []
-        with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{self._process.pid}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
-        return sorted(found)
-
     def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Exit code, negative for a signal; raises TimeoutExpired."""
         assert self._process is not None
