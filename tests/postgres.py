@@ -60,7 +60,7 @@ class Server:
             " WHERE datname = current_database() AND pid <> pg_backend_pid()",
             "SET session_replication_role = replica",  # no look at foreign keys
             *(f"DELETE FROM {table.name}" for table in tables),  # noqa: S608
-            *(f"SELECT setval('{table.name}_id_seq', 1, false)" for table in tables),
+            *(f"SELECT setval('{t.name}_id_seq', 1, false)" for t in tables if "id" in t.columns),
         )
         return self._record
 

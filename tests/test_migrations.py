@@ -63,8 +63,29 @@ VALUES (2, 'Panda', 1, 'ada', 't', '');
 INSERT INTO problems (card_id, path_bytes, path, reason, detail, first_seen, last_seen)
 VALUES (1, CAST('x' AS BLOB), 'x', 'empty', '0 bytes', 't', 't');
 INSERT INTO runs (card_id, model_id, started, files, recorded, seen_before, problems)
-VALUES (1, 1, 't', 4, 2, 1, 1)
+VALUES (1, 1, 't', 4, 2, 1, 1);
+INSERT INTO outbox (kind, key, payload, created) VALUES ('mail', 'k', '{}', 't');
 """
+# Until 0002 and since 0003.
+OLD_DEPLOYMENTS = """
+INSERT INTO deployments (station_id, card_pattern, start, "end", utc_offset,
+    clock_correction_seconds)
+VALUES (1, 'AB-12', '2026-02-01T12:00:00', NULL, '+02:00', 3600.5), (1, '', NULL, NULL, NULL, 0)
+"""
+NAMED_DEPLOYMENTS = """
+INSERT INTO deployments (name, station_id, card, start, utc_offset)
+VALUES ('deployment-1', 1, 'AB-12', '2026-02-01T12:00:00', '+02:00'),
+    ('deployment-2', 1, '', NULL, NULL);
+INSERT INTO clock_corrections (deployment_id, offset_seconds, drift_seconds_per_day, created)
+VALUES (1, 3600.5, 0, 't')
+"""
+DEPLOYMENTS = """
+SELECT name, station_id, card, folder, start, "end", utc_offset, offset_seconds,
+    drift_seconds_per_day
+FROM deployments LEFT JOIN clock_corrections ON deployment_id = deployments.id
+ORDER BY deployments.id
+"""
+OUTBOX = "SELECT kind, key, payload, created, sent, attempts, next_try, last_error FROM outbox"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -171,7 +192,8 @@ def test_a_record_of_every_earlier_version_is_migrated_with_its_data(
     empty: str, file: Path, tmp_path: Path, revision: str
 ) -> None:
     older(empty, tmp_path / "older", revision)
-    for statement in OLD_ROWS.split(";"):
+    deployments = OLD_DEPLOYMENTS if revision < "0003" else NAMED_DEPLOYMENTS
+    for statement in (OLD_ROWS + deployments).split(";"):
         ask(empty, statement if empty == url(file) else statement.replace("BLOB", "bytea"))
     with Store.open(empty) as store:
         found = [(s.path, s.station, s.label, s.near_duplicate_of) for s in store.sightings()]
@@ -184,6 +206,12 @@ def test_a_record_of_every_earlier_version_is_migrated_with_its_data(
         assert store.record(card, 1, records=[whole]).photo_ids == (3,)
         assert [(s.path, s.photo_id) for s in store.sightings()] == [("1.jpg", 1), ("2.jpg", 3)]
     assert ask(empty, "SELECT count(*) FROM places_seen WHERE superseded IS NULL") == [(3,)]
+    assert ask(empty, DEPLOYMENTS) == [
+        ("deployment-1", 1, "AB-12", "", "2026-02-01T12:00:00", None, "+02:00", 3600.5, 0),
+        ("deployment-2", 1, "", "", None, None, None, None, None),
+    ]
+    assert ask(empty, OUTBOX) == [("mail", "k", "{}", "t", None, 0, None, "")]
+    assert ask(empty, "SELECT DISTINCT source FROM models") == [("",)]
     assert ask(empty, "SELECT version_num FROM alembic_version") == [(LATEST,)]
     engine = connect(empty)
     with engine.connect() as connection:

@@ -65,8 +65,13 @@ def test_a_photo_comes_out_as_it_went_in(store: Store, url: str) -> None:
             path="DCIM/1.JPG",
             card="/media/card",
             station="ridge",
+            deployment=None,
+            sequence_id=None,
             camera_time="2026-03-01T05:06:07",
+            time="2026-03-01T05:06:07",
+            utc_offset=None,
             label="Lion",
+            count=1,
             scientific_name="Panthera leo",
             iucn="VU",
             probability=0.91,
@@ -588,7 +593,9 @@ def test_counts_follow_the_conditions_and_the_list(survey: Store) -> None:
 def test_what_cannot_be_counted_or_listed_is_said(survey: Store) -> None:
     with pytest.raises(InputError) as caught:
         survey.count(SightingQuery(), "moon")
-    assert str(caught.value) == ("cannot count by moon\nchoose one of species, station, day, iucn")
+    assert str(caught.value) == (
+        "cannot count by moon\nchoose one of species, station, day, iucn, hour"
+    )
     with pytest.raises(InputError):
         list(survey.sightings(SightingQuery(red_list="mine")))
 
@@ -627,6 +634,43 @@ def test_a_listing_streams_one_state_while_others_write(store: Store) -> None:
     assert len(paths(store)) == 1201
 
 
+def test_other_programs_never_outrank_a_bundle(store: Store, url: str) -> None:
+    card, ours = keys(store)
+    told = [record("a", prediction=NOVEL), record("b", prediction=None)]
+    store.record(card, ours, records=told)
+    theirs = store.model("megadetector", "", "d2")
+    ask(url, "UPDATE models SET source = 'megadetector' WHERE id = ?", theirs)
+    store.record(card, theirs, records=[record("a"), record("b")])
+    assert [(s.label, s.reason, s.model, s.count) for s in store.sightings()] == [
+        (None, "novel", "iucn11-1.0.0", None),
+        ("Lion", None, "megadetector", 1),
+    ]
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_of_several_regions_a_species_comes_first_then_the_surest(
+    store: Store, url: str, first: int
+) -> None:
+    card, model = keys(store)
+    store.record(card, model, records=[record("a", prediction=NOVEL)])
+    boxes = [("Lion", 0.8), ("Rhino", 0.9), ("Panda", None)]
+    for label, probability in (*boxes[first:], *boxes[:first]):
+        ask(url, "INSERT INTO regions (photo_id, x, y, width, height, detector)"
+            " VALUES (1, 0, 0, 1, 1, ?)", label)  # fmt: skip
+        ask(url, "INSERT INTO predictions (region_id, model_id, label, probability, top, members,"
+            " created) SELECT max(id), 1, ?, ?, '[]', '[]', 't' FROM regions",
+            label, probability)  # fmt: skip
+    assert [(s.label, s.probability) for s in store.sightings()] == [("Rhino", 0.9)]
+
+
+def test_the_count_is_the_reviewer_s(store: Store) -> None:
+    card, model = keys(store)
+    store.record(card, model, records=[record("a"), record("b", prediction=NOVEL)])
+    assert [s.count for s in store.sightings()] == [1, None]
+    store.review(1, "Lion", reviewer="ada", count=4)
+    assert [s.count for s in store.sightings()] == [4, None]
+
+
 def test_a_listing_comes_from_the_index_without_sorting_everything(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'sightings.sqlite3'}"
     Store.open(url).close()
@@ -634,3 +678,5 @@ def test_a_listing_comes_from_the_index_without_sorting_everything(tmp_path: Pat
     plan = [row[3] for row in ask(url, f"EXPLAIN QUERY PLAN {query}")]
     assert plan[0] == "SCAN photos USING INDEX ix_photos_camera_time"
     assert plan[-1] == "USE TEMP B-TREE FOR RIGHT PART OF ORDER BY"
+    searched = [step for step in plan if step.startswith("S")][1:]
+    assert all(step.startswith("SEARCH") for step in searched), searched

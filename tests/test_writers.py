@@ -9,6 +9,8 @@ import re
 import shutil
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from tests.toy import write_bundle
 from trapsort.cli.main import main
 from trapsort.errors import BusyError
 from trapsort.store import Store
+from trapsort.watch import Wake
 
 if TYPE_CHECKING:
     from tests.postgres import Server
@@ -103,6 +106,50 @@ def test_a_second_holder_is_told_of_the_first(server: Server) -> None:
         rf"Stop it first \(process {os.getpid()}\), or choose another database with --db\.",
         str(caught.value),
     )
+
+
+def test_what_the_server_lost_is_taken_again(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = server.record()
+    with Store.open(url) as one, Store.open(url) as two:
+        with one.hold() as held:
+            held.renew()  # it is still held
+            assert caplog.messages == []
+            server.end_sessions()
+            held.renew()
+            assert caplog.messages == [
+                "the database server had ended this session; its lock was taken again"
+            ]
+            with pytest.raises(BusyError), two.hold():
+                pytest.fail("it was held twice")
+            server.end_sessions()
+            with two.hold():
+                for _ in range(2):
+                    with pytest.raises(BusyError, match="watched already: process"):
+                        held.renew()
+            held.renew()
+        with two.hold():
+            pass
+
+
+def test_a_watch_whose_place_was_taken_ends_with_a_word(
+    server: Server, cards: list[Path], bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = server.record()
+    with Store.open(url) as other, ExitStack() as stack:
+
+        def lose(*_: object, **__: object) -> Iterator[Wake]:
+            yield Wake(cards[0])
+            server.end_sessions()
+            stack.enter_context(other.hold())
+            yield Wake(cards[1])
+            pytest.fail("it went on")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("trapsort.daemon.watch", lose)
+            assert main(["watch", *map(str, cards), "--bundle", str(bundle), "--db", url]) == 5
+    assert "trapsort: this database is being watched already: process" in capfd.readouterr().err
 
 
 def test_what_is_held_is_free_again_after_an_error(server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -33,27 +34,73 @@ HOLDER = text(
 )
 
 
-@contextmanager
-def hold(engine: Engine, name: str) -> Iterator[None]:
-    """Hold a lock of this name on a server's database, see `Store.hold`.
+_log = logging.getLogger(__name__)
 
-    The server holds it for a connection of its own, so a killed holder leaves none behind.
+
+class Hold:
+    """A lock of some name on a server's database, see `Store.hold`; on a file it is none.
+
+    The server holds it for a session of its own, so a killed holder leaves none behind; but a
+    session may also end because the server restarts or the network fails.
     """
-    if engine.dialect.name != "postgresql":
-        yield
-        return
-    with told(name_of(engine)):
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    try:
-        with told(name_of(engine)):
-            _lock(connection, name)
-        yield
-    finally:
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine, self._name = engine, name
+        self._connection: Connection | None = None
+        self._was_held = False
+
+    def renew(self) -> None:
+        """Take the lock unless it is still held.
+
+        Raises:
+            BusyError: another one holds it; the message says who.
+            DatabaseError: the server does not answer; nothing is held until it is renewed.
+        """
+        if self._engine.dialect.name != "postgresql" or self._is_alive():
+            return
+        self.leave()
+        with told(name_of(self._engine)):
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._connection = connection
+            try:
+                _lock(connection, self._name)
+            except BaseException:
+                self.leave()
+                raise
+        if self._was_held:
+            _log.warning("the database server had ended this session; its lock was taken again")
+        self._was_held = True
+
+    def leave(self) -> None:
+        """Hold nothing any more."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
         with suppress(SQLAlchemyError):  # the server may be gone, and the lock with it
             connection.execute(text("SELECT pg_advisory_unlock_all()"))
         with suppress(SQLAlchemyError):
             connection.invalidate()  # ends the session: its settings are of no use to others
             connection.close()
+
+    def _is_alive(self) -> bool:
+        if self._connection is None:
+            return False
+        try:
+            self._connection.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            return False
+        return True
+
+
+@contextmanager
+def hold(engine: Engine, name: str) -> Iterator[Hold]:
+    """Hold a lock of this name on a server's database; raises as `Hold.renew` does."""
+    held = Hold(engine, name)
+    held.renew()
+    try:
+        yield held
+    finally:
+        held.leave()
 
 
 def _lock(connection: Connection, name: str) -> None:

@@ -14,7 +14,8 @@ from trapsort.errors import DatabaseError
 from trapsort.store.engine import name_of, on_network, reading, set_journal, told, writing
 
 FOLDER = Path(__file__).parent / "migrations"
-REVISIONS = ("0001", "0002")  # oldest first; listed, because importing Alembic costs every start
+# Oldest first; listed, because importing Alembic costs every start.
+REVISIONS = ("0001", "0002", "0003", "0004")
 
 _log = logging.getLogger(__name__)
 

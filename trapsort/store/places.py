@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, exists, select, update
 
+from trapsort.store.sequences import dissolve
 from trapsort.store.statements import chunks, merge
 from trapsort.store.tables import photos, places_seen
 
@@ -124,6 +125,7 @@ def _supersede(connection: Connection, card_id: int, gone: Mapping[Placed, int],
     for (_, old), new in gone.items():
         lost = update(photos).where(photos.c.id == old, nowhere).values(superseded_by=new)
         if connection.execute(lost).rowcount:
+            dissolve(connection, old)
             # What it had taken the place of is now that of the newest, so that no chains form.
             earlier = update(photos).where(photos.c.superseded_by == old)
             connection.execute(earlier.values(superseded_by=new))

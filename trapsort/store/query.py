@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
     Select,
     exists,
@@ -27,6 +28,8 @@ from trapsort.redlist import red_list as read_red_list
 from trapsort.store.rows import UNCLASSIFIED, ModelRow, ProblemRow, Sighting, SightingQuery
 from trapsort.store.statements import Row, chunks
 from trapsort.store.tables import (
+    NO_DETECTOR,
+    attributions,
     cards,
     models,
     photos,
@@ -44,7 +47,7 @@ from trapsort.store.write import root_text
 ROWS_AT_ONCE = 500  # rows that a stream holds in memory
 HASHES_AT_ONCE = 10_000
 UNKNOWN = "unknown"  # how people name a sighting without a label
-COUNTS = ("species", "station", "day", "iucn")
+COUNTS = ("species", "station", "day", "iucn", "hour")
 
 view = sightings.c
 # The Red List columns of a sighting are those of the list that the query names.
@@ -53,35 +56,43 @@ SIGHTING_COLUMNS = [
 ]
 
 
-def find_sightings(connection: Connection, query: SightingQuery) -> Iterator[Sighting]:
-    """Stream sightings by camera time (none last), path and photo."""
+def find_sightings(
+    connection: Connection, query: SightingQuery, *more: ColumnElement[bool]
+) -> Iterator[Sighting]:
+    """Stream sightings by camera time (none last), path and photo; `more` are conditions."""
     listed = read_red_list(query.red_list)
     order = (view.camera_time.asc().nulls_last(), view.path_bytes, view.photo_id)
-    statement = select(*SIGHTING_COLUMNS).where(*_conditions(query, listed)).order_by(*order)
-    for row in _stream(connection, statement):
+    statement = select(*SIGHTING_COLUMNS).where(*conditions(query, listed), *more).order_by(*order)
+    for row in stream(connection, statement):
         sha256, label = bytes(row["sha256"]).hex(), row["label"]
         name, iucn = listed.scientific_name(label), listed.category(label)
         yield Sighting(**{**row, "sha256": sha256, "scientific_name": name, "iucn": iucn})
 
 
-def count_sightings(connection: Connection, query: SightingQuery, by: str) -> list[tuple[str, int]]:
-    """Count photos by one of `COUNTS`: days in their order, others most first, '' for none."""
+def count_sightings(
+    connection: Connection, query: SightingQuery, by: str, *more: ColumnElement[bool]
+) -> list[tuple[str, int]]:
+    """Count photos by one of `COUNTS`: days and hours in their order, others most first.
+
+    '' is for none; `more` are conditions.
+    """
     listed = read_red_list(query.red_list)
     groups: dict[str, ColumnElement[str | None]] = {
         "species": view.label,
         "station": view.station,
         "day": func.substr(view.camera_time, 1, 10),
         "iucn": view.label,
+        "hour": func.substr(view.time, 12, 2),  # of the day, by a clock put right
     }
     if by not in groups:
         raise InputError(f"cannot count by {by}", f"choose one of {', '.join(COUNTS)}")
     group = groups[by]
-    statement = select(group, func.count()).where(*_conditions(query, listed)).group_by(group)
+    statement = select(group, func.count()).where(*conditions(query, listed), *more).group_by(group)
     counted: Counter[str] = Counter()
     for value, number in connection.execute(statement):
         name = listed.category(value) if by == "iucn" else value
         counted[name or (UNKNOWN if by == "species" else "")] += number
-    if by == "day":
+    if by in ("day", "hour"):
         return sorted(counted.items())
     return sorted(counted.items(), key=lambda item: (-item[1], item[0]))
 
@@ -99,7 +110,7 @@ def find_problems(
     if not include_resolved:
         statement = statement.where(problems.c.resolved.is_(None))
     order = (cards.c.root, problems.c.path_bytes, problems.c.id)
-    for row in _stream(connection, statement.order_by(*order)):
+    for row in stream(connection, statement.order_by(*order)):
         yield ProblemRow(**row)
 
 
@@ -125,6 +136,7 @@ def find_known(
     """Return for each recorded content whether that model has given an answer."""
     predicted = exists().where(
         regions.c.photo_id == photos.c.id,
+        regions.c.detector == NO_DETECTOR,  # what it said of a detector's box is no answer
         predictions.c.region_id == regions.c.id,
         predictions.c.model_id == model_id,
         or_(predictions.c.reason.is_(None), predictions.c.reason != UNCLASSIFIED),
@@ -168,7 +180,8 @@ def stored_red_list(connection: Connection) -> list[Row]:
     return [dict(row) for row in connection.execute(select(red_list)).mappings()]
 
 
-def _stream(connection: Connection, statement: Select[*tuple[object, ...]]) -> Iterator[Row]:
+def stream(connection: Connection, statement: Select[*tuple[object, ...]]) -> Iterator[Row]:
+    """Yield rows, a handful in memory."""
     options = {"stream_results": True, "yield_per": ROWS_AT_ONCE}
     # Closed also where the caller asks for no more: a server's cursor does not close by itself.
     with closing(connection.execute(statement, execution_options=options)) as rows:
@@ -176,12 +189,13 @@ def _stream(connection: Connection, statement: Select[*tuple[object, ...]]) -> I
             yield row._asdict()
 
 
-def _conditions(query: SightingQuery, listed: RedList) -> Iterator[ColumnElement[bool]]:
+def conditions(query: SightingQuery, listed: RedList) -> Iterator[ColumnElement[bool]]:
+    """What a sighting of the view must fulfil."""
     if query.species:
-        yield _has_label(_labels(query.species, listed), or_none=UNKNOWN in query.species)
+        yield photos_with(labels_of(query.species, listed), or_none=UNKNOWN in query.species)
     if query.iucn:
         entries = listed.entries.values()
-        yield _has_label(
+        yield photos_with(
             [e.label for e in entries if any(matches(e.category, each) for each in query.iucn)]
         )
     if query.since is not None:
@@ -194,7 +208,7 @@ def _conditions(query: SightingQuery, listed: RedList) -> Iterator[ColumnElement
         yield view.recorded <= query.recorded_until
     if query.station is not None:
         yield view.station == query.station
-        yield view.photo_id.in_(_at_station(query.station))
+        yield view.photo_id.in_(photos_at(query.station))
     if query.min_probability is not None:
         yield or_(view.reviewed, view.probability >= query.min_probability)
     if query.reason is not None:
@@ -205,7 +219,7 @@ def _conditions(query: SightingQuery, listed: RedList) -> Iterator[ColumnElement
         yield view.photo_id.in_(_on_card(query.card))
 
 
-def _labels(species: Iterable[str], listed: RedList) -> list[str]:
+def labels_of(species: Iterable[str], listed: RedList) -> list[str]:
     """Return the labels that these names mean: each as given, and those of a scientific name."""
     wanted = {name.casefold() for name in species}
     meant = [
@@ -216,7 +230,8 @@ def _labels(species: Iterable[str], listed: RedList) -> list[str]:
     return [*species, *meant]
 
 
-def _has_label(labels: Sequence[str], *, or_none: bool = False) -> ColumnElement[bool]:
+def photos_with(labels: Sequence[str], *, or_none: bool = False) -> ColumnElement[bool]:
+    """Ask for sightings with one of these labels, or with none, by index where there is one."""
     if or_none:
         return or_(view.label.in_(labels), view.label.is_(None))
     if not labels:
@@ -227,11 +242,12 @@ def _has_label(labels: Sequence[str], *, or_none: bool = False) -> ColumnElement
     return view.label.in_(labels) & view.photo_id.in_(union(predicted, said))
 
 
-def _at_station(station: str) -> Select[int]:
-    """Select the photos of a station's cards, by index; the view's station has none."""
-    placed = places_seen.join(cards).join(stations, stations.c.id == cards.c.station_id)
-    here = (stations.c.name == station, places_seen.c.superseded.is_(None))
-    return select(places_seen.c.photo_id).select_from(placed).where(*here)
+def photos_at(station: str) -> CompoundSelect[int]:
+    """Select the photos that may be of a station, by index; the view's station has none."""
+    here = select(stations.c.id).where(stations.c.name == station).scalar_subquery()
+    deployed = select(attributions.c.photo_id).where(attributions.c.station_id == here)
+    placed = select(places_seen.c.photo_id).join(cards).where(cards.c.station_id == here)
+    return union(deployed, placed.where(places_seen.c.superseded.is_(None)))
 
 
 def _on_card(card: str) -> Select[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
@@ -83,11 +84,13 @@ class Recorded:
 class Sighting:
     """One photo and what it shows: the newest review, else what the model used last said.
 
-    A label comes either from a reviewer or from a model with its calibrated probability, never from
-    both: `reviewed` says which, and the fields of the other are None. `label` is None where the
-    model abstained, for `reason`. `path` and `card` are the first place where the photo was seen
-    and nothing took its place, `flags` are sorted and separated by spaces, the position is the
-    station's, else the camera's.
+    Where and when it was taken, `station`, `deployment` and `time` (local, by a clock put right),
+    is what its deployment says, else the card's station and the camera's time. A label comes either
+    from a reviewer or from a model with its calibrated probability, never from both: `reviewed`
+    says which, and the fields of the other are None. `label` is None where the model abstained, for
+    `reason`; `count` is the reviewer's, else 1 where there is a label. `path` and `card` are the
+    first place where the photo was seen and nothing took its place, `flags` are sorted and
+    separated by spaces, the position is the station's, else the camera's.
     """
 
     photo_id: int
@@ -95,8 +98,13 @@ class Sighting:
     path: str
     card: str
     station: str | None
+    deployment: str | None
+    sequence_id: int | None
     camera_time: str | None
+    time: str | None
+    utc_offset: str | None
     label: str | None
+    count: int | None
     scientific_name: str
     iucn: str | None
     probability: float | None
@@ -161,6 +169,143 @@ class ModelRow:
     digest: str
     added: str
     profile: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationRow:
+    """A place with cameras; degrees north and east, None where nobody said."""
+
+    name: str
+    latitude: float | None = None
+    longitude: float | None = None
+    origin: Origin | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """What puts a deployment's clock right, in seconds and seconds a day; never changed again.
+
+    The drift counts nothing at the camera time `since`. `created` is UTC.
+    """
+
+    deployment: str
+    offset_seconds: float
+    drift_seconds_per_day: float
+    since: str | None
+    created: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRow:
+    """A camera at a station for a while.
+
+    `start` and `end` are 'YYYY-MM-DDTHH:MM:SS', local and true; where only days were given they are
+    00:00:00 of the first and 23:59:59 of the last. `problems` are periods in which the camera did
+    not work, dates or such times. Photos belong to it by `serial`, `card` (folder or volume) and
+    `folder` (a pattern of the path on the card): whichever are set. The position is the station's.
+    """
+
+    name: str
+    station: str
+    camera: str = ""
+    serial: str = ""
+    card: str = ""
+    folder: str = ""
+    start: str | None = None
+    end: str | None = None
+    utc_offset: str | None = None
+    bait: str = ""
+    habitat: str = ""
+    comments: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    problems: tuple[tuple[str, str], ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    origin: Origin | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The line of a file that a row was read from; `columns`: field -> name in the file."""
+
+    file: str
+    line: int
+    columns: Mapping[str, str]
+
+    def at(self, name: str) -> str:
+        """'stations.csv, line 3, column Setup_date'."""
+        column = self.columns.get(name)
+        return f"{self.file}, line {self.line}" + (f", column {column}" if column else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A photo that belongs to no deployment, and why; `rivals` where it might be one of several."""
+
+    photo_id: int
+    path: str
+    card: str
+    station: str | None
+    camera_time: str | None
+    serial: str | None
+    why: str
+    rivals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NamingRule:
+    """When a bundle names a species: it is one of these, and at least so probable."""
+
+    species: tuple[str, ...]
+    min_probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """What counts as a detection: reviewed, or named by a model that was sure enough.
+
+    `since` and `until` are included dates by true time; `min_probability` is asked of models only;
+    `species` are labels or scientific names.
+    """
+
+    reviewed_only: bool = False
+    min_probability: float | None = None
+    since: date | None = None
+    until: date | None = None
+    station: str | None = None
+    species: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """One photo that shows a species, as a survey counts it.
+
+    `time` is local and true, `station` '' where nobody said. `probability` and `model` are None
+    where a person said what it is. `sequence_label` is what all frames of the sequence say together
+    by the same model, None where they abstain or are one.
+    """
+
+    photo_id: int
+    sha256: str
+    station: str
+    deployment: str | None
+    label: str
+    scientific_name: str
+    iucn: str | None
+    count: int
+    time: str
+    utc_offset: str | None
+    card: str
+    path: str
+    sequence_id: int | None
+    reviewed: bool
+    reviewer: str | None
+    probability: float | None
+    reason: str | None
+    model: str | None
+    sequence_label: str | None = None
 
 
 def _counted(number: int, noun: str) -> str:

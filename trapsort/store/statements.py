@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, insert
@@ -12,6 +13,11 @@ T = TypeVar("T")
 Row = Mapping[str, Any]  # column -> value, as SQLAlchemy takes them
 
 IN_CHUNK = 500  # values in one IN; a statement of old SQLite takes 999
+
+
+def utc_now() -> str:
+    """Return the time as the record writes it, UTC to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def chunks(values: Iterable[T], size: int = IN_CHUNK) -> Iterator[list[T]]:

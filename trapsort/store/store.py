@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from trapsort.store import audit, write
+from trapsort.store import audit, captures, reporting, write
 from trapsort.store import query as ask
 from trapsort.store.audit import CardRow, Original, PlaceRow
+from trapsort.store.captures import Capture
+from trapsort.store.desk import Desk
 from trapsort.store.engine import BUSY_SECONDS, connect, reading, writing
-from trapsort.store.hold import hold
+from trapsort.store.fieldwork import Fieldwork
+from trapsort.store.hold import Hold, hold
+from trapsort.store.imports import Imports
 from trapsort.store.migrate import migrate
+from trapsort.store.outbox import Outbox
+from trapsort.store.reporting import Judged, NewPhotos, PhotoDay
 from trapsort.store.rows import (
     Account,
     ModelRow,
@@ -36,8 +42,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Store:
-    """The record of photos and sightings; every method is at most one transaction.
+class Store(Fieldwork, Imports):
+    """The record of photos and sightings; every method but `group` is at most one transaction.
 
     Threads may share a store. Every method raises `DatabaseError` when the database fails; nothing
     of what it was to write is then there.
@@ -72,15 +78,26 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def hold(self, name: str = "watch") -> AbstractContextManager[None]:
+    def hold(self, name: str = "watch") -> AbstractContextManager[Hold]:
         """Keep a second holder of this name, from any machine, off a server's database.
 
-        On an SQLite file it does nothing: a lock file beside it keeps others off.
+        On an SQLite file it does nothing: a lock file beside it keeps others off. A server may
+        lose it with a session, so it is to be renewed now and then.
 
         Raises:
             BusyError: another one holds it; the message says who.
         """
         return hold(self._engine, name)
+
+    @property
+    def outbox(self) -> Outbox:
+        """The alerts that are to leave this machine, or have left it."""
+        return Outbox(self._engine)
+
+    @property
+    def desk(self) -> Desk:
+        """What people see and decide on the page."""
+        return Desk(self._engine)
 
     def __exit__(
         self,
@@ -194,6 +211,21 @@ class Store:
         asked = query or SightingQuery()
         return self._stream(lambda connection: ask.find_sightings(connection, asked))
 
+    def captures(
+        self, query: SightingQuery | None = None, *, order: str = "deployment"
+    ) -> Iterator[Capture]:
+        """Stream photos with all that is known of each, by 'deployment', 'path' or 'photo'.
+
+        By deployment means: those without one last, then by station, card, time and path.
+        """
+        asked = query or SightingQuery()
+        return self._stream(lambda c: captures.find_captures(c, asked, order))
+
+    def labels_at(self) -> dict[tuple[str, str], set[str]]:
+        """Return the labels seen at each place: ('station', NAME), without one ('card', ROOT)."""
+        with reading(self._engine) as connection:
+            return captures.find_labels_at(connection)
+
     def count(self, query: SightingQuery, by: str) -> list[tuple[str, int]]:
         """Count photos by 'species', 'station', 'day' or 'iucn'.
 
@@ -249,6 +281,36 @@ class Store:
         """Return the models that have classified into this record, oldest first."""
         with reading(self._engine) as connection:
             return ask.find_models(connection)
+
+    def photo_days(self) -> list[PhotoDay]:
+        """Return every day on which a deployment's camera took a photo, by deployment and day."""
+        with reading(self._engine) as connection:
+            return reporting.find_photo_days(connection)
+
+    def new_photos(self, since: str | None = None, until: str | None = None) -> NewPhotos:
+        """Return the photos first recorded between two times (UTC text, included)."""
+        with reading(self._engine) as connection:
+            return reporting.find_recorded(connection, since, until)
+
+    def undeployed(self) -> int:
+        """Return how many photos belong to no deployment."""
+        with reading(self._engine) as connection:
+            return reporting.count_undeployed(connection)
+
+    def first_at_stations(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Return the photo in which each pair of station and label was first recorded."""
+        with reading(self._engine) as connection:
+            return reporting.find_first(connection, pairs)
+
+    def judged(self) -> list[Judged]:
+        """Return the newest review of each photo beside what trapsort's own model said last."""
+        with reading(self._engine) as connection:
+            return reporting.find_judged(connection)
+
+    def showing_people(self, photo_ids: Iterable[int]) -> set[int]:
+        """Return which of these photos show people, as anybody or any model ever said."""
+        with reading(self._engine) as connection:
+            return reporting.find_people(connection, photo_ids)
 
     def _stream(self, rows: Callable[[Connection], Iterator[T]]) -> Iterator[T]:
         with reading(self._engine) as connection:

@@ -1,7 +1,8 @@
 """The record: tables as SQLAlchemy sees them; `migrations/` is what creates them.
 
 Times that trapsort writes are UTC text, 'YYYY-MM-DDTHH:MM:SSZ'; `camera_time` is what the camera
-wrote. `sightings` is a view and has a MetaData of its own.
+wrote, `time` what a right clock would have shown, both 'YYYY-MM-DDTHH:MM:SS' without a zone.
+`sightings` is a view and has a MetaData of its own.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ NAMING = {
 METADATA = MetaData(naming_convention=NAMING)
 NO_DETECTOR = ""  # the detector of a region that is the whole photo
 SUPERSEDED = text("superseded_by IS NOT NULL")
+DUPLICATE = text("near_duplicate_of IS NOT NULL")
+RETRACTION = text("retracts IS NOT NULL")
 
 # SQLite numbers rows by itself only where the key's type is INTEGER.
 Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -48,6 +51,10 @@ def _link(name: str, target: str, *, nullable: bool = False) -> Column[Any]:
 
 def _need(name: str, kind: Any) -> Column[Any]:
     return Column(name, kind, nullable=False)
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default="")
 
 
 photos = Table(
@@ -79,10 +86,22 @@ photos = Table(
     _need("first_seen", Text),
     # The content that was found at its last place instead; such a photo is in no listing.
     _link("superseded_by", "photos.id", nullable=True),
+    # The frames of one trigger; `sequences` points back, hence the order of creation.
+    Column("sequence_id", Id, ForeignKey("sequences.id", use_alter=True)),
     UniqueConstraint("sha256"),
     Index(None, "camera_time"),
     Index(None, "first_seen"),
     Index(None, "superseded_by", sqlite_where=SUPERSEDED, postgresql_where=SUPERSEDED),
+    Index(None, "near_duplicate_of", sqlite_where=DUPLICATE, postgresql_where=DUPLICATE),
+    Index(None, "sequence_id"),
+)
+
+sequences = Table(
+    "sequences",
+    METADATA,
+    _id(),
+    _link("first_photo_id", "photos.id"),
+    UniqueConstraint("first_photo_id"),
 )
 
 stations = Table(
@@ -150,6 +169,8 @@ models = Table(
     _need("last_used", BigInteger),
     # Of the site profile in force; with one, the digest is that of bundle and profile together.
     Column("profile", Text, nullable=False, server_default=""),
+    # Empty for a bundle; else what an import brought: megadetector, speciesnet or camtrap-dp.
+    Column("source", Text, nullable=False, server_default=""),
     UniqueConstraint("digest"),
 )
 
@@ -167,8 +188,26 @@ predictions = Table(
     _need("created", Text),
     UniqueConstraint("region_id", "model_id"),
     Index(None, "label"),
+    Index(None, "probability"),
 )
 
+# What the frames of a sequence say together, beside what each says.
+sequence_predictions = Table(
+    "sequence_predictions",
+    METADATA,
+    _id(),
+    _link("sequence_id", "sequences.id"),
+    _link("model_id", "models.id"),
+    Column("label", Text),
+    Column("probability", Float),
+    Column("reason", Text),
+    _need("top", Text),
+    _need("frames", Integer),
+    _need("created", Text),
+    UniqueConstraint("sequence_id", "model_id"),
+)
+
+# Append-only: what a person takes back stays, and a row of its own says so; see `in_force`.
 reviews = Table(
     "reviews",
     METADATA,
@@ -179,8 +218,10 @@ reviews = Table(
     _need("reviewer", Text),
     _need("time", Text),
     _need("note", Text),
+    _link("retracts", "reviews.id", nullable=True),
     Index(None, "photo_id"),
     Index(None, "label"),
+    Index(None, "retracts", sqlite_where=RETRACTION, postgresql_where=RETRACTION),
 )
 
 problems = Table(
@@ -213,16 +254,62 @@ runs = Table(
     _need("problems", BigInteger),
 )
 
+# A camera at a station for a while: by true local time, open where start or end is not known.
 deployments = Table(
     "deployments",
     METADATA,
     _id(),
+    _need("name", Text),
     _link("station_id", "stations.id"),
-    _need("card_pattern", Text),
+    _text("camera"),
+    _text("serial"),
+    _text("card"),  # its folder or volume
+    _text("folder"),  # a pattern of paths on the card
     Column("start", Text),
     Column("end", Text),
     Column("utc_offset", Text),
-    _need("clock_correction_seconds", Float),
+    _text("bait"),
+    _text("habitat"),
+    _text("comments"),
+    UniqueConstraint("name"),
+    Index(None, "station_id"),
+)
+
+# When a camera did not work.
+deployment_problems = Table(
+    "deployment_problems",
+    METADATA,
+    _id(),
+    _link("deployment_id", "deployments.id"),
+    _need("start", Text),
+    _need("end", Text),
+    Index(None, "deployment_id"),
+)
+
+# Append-only. True time = camera time + the sum of offset + drift * days since `since`.
+clock_corrections = Table(
+    "clock_corrections",
+    METADATA,
+    _id(),
+    _link("deployment_id", "deployments.id"),
+    _need("offset_seconds", Float),
+    _need("drift_seconds_per_day", Float),
+    Column("since", Text),  # the camera time at which the drift counts nothing
+    _need("created", Text),
+    _text("note"),
+    Index(None, "deployment_id"),
+)
+
+# Derived from the above: where a photo was taken, and when; one row a photo.
+attributions = Table(
+    "attributions",
+    METADATA,
+    Column("photo_id", Id, ForeignKey("photos.id"), primary_key=True, autoincrement=False),
+    _link("deployment_id", "deployments.id", nullable=True),
+    _link("station_id", "stations.id", nullable=True),
+    Column("time", Text),
+    _need("matched_by", Text),
+    Index(None, "deployment_id"),
     Index(None, "station_id"),
 )
 
@@ -235,6 +322,9 @@ outbox = Table(
     _need("payload", Text),
     _need("created", Text),
     Column("sent", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_try", Text),
+    _text("last_error"),
     UniqueConstraint("key"),
 )
 
@@ -259,8 +349,13 @@ sightings = Table(
     Column("path_bytes", LargeBinary),
     Column("card", Text),
     Column("station", Text),
+    Column("deployment", Text),
+    Column("sequence_id", Id),
     Column("camera_time", Text),
+    Column("time", Text),
+    Column("utc_offset", Text),
     Column("label", Text),
+    Column("count", Integer),
     Column("scientific_name", Text),
     Column("iucn", Text),
     Column("probability", Float),
@@ -275,4 +370,7 @@ sightings = Table(
     Column("latitude", Float),
     Column("longitude", Float),
     Column("recorded", Text),
+    Column("review_id", Id),
+    Column("note", Text),
+    Column("prediction_id", Id),
 )

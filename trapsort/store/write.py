@@ -6,7 +6,6 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +13,17 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from trapsort.errors import InputError
 from trapsort.scan import display_name
+from trapsort.store.attributions import attribute
 from trapsort.store.places import add_places
 from trapsort.store.rows import UNCLASSIFIED, Account, Record, Recorded
-from trapsort.store.statements import Row, chunks, insert_one, merge
+from trapsort.store.sequences import ungroup
+from trapsort.store.statements import Row, chunks, insert_one, merge, utc_now
 from trapsort.store.tables import (
     NO_DETECTOR,
     cards,
     models,
     photos,
+    places_seen,
     predictions,
     problems,
     red_list,
@@ -51,11 +53,6 @@ EXIF_COLUMNS = (
     "longitude",
 )
 WHOLE_PHOTO = {"x": 0.0, "y": 0.0, "width": 1.0, "height": 1.0, "detector": NO_DETECTOR}
-
-
-def utc_now() -> str:
-    """Return the time as the record writes it, UTC to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def photo_ids(connection: Connection, sha256s: Iterable[bytes]) -> dict[bytes, int]:
@@ -89,8 +86,12 @@ def add_card(connection: Connection, root: Path, volume: str, station: str | Non
         found = connection.execute(of_station).scalar() or connection.execute(of_none).scalar()
     if found is None:
         return insert_one(connection, cards, row | {"first_seen": now, "last_seen": now})
+    before = connection.execute(select(cards.c.station_id).where(cards.c.id == found)).scalar()
     renewed = update(cards).where(cards.c.id == found).values(**row, last_seen=now)
     connection.execute(renewed)
+    if row.get("station_id", before) != before:
+        placed = select(places_seen.c.photo_id).where(places_seen.c.card_id == found)
+        attribute(connection, connection.scalars(placed).all())
     return int(found)
 
 
@@ -134,6 +135,7 @@ def add_batch(
     )
     places = [(r.photo, ids[r.sha256]) for r in records] + [(p, ids[key]) for p, key in seen]
     add_places(connection, card_id, places, now)
+    attribute(connection, ids.values())
     placed = {photo.relative for photo, _ in places}
     _resolve(connection, card_id, placed, now)
     _add_problems(connection, card_id, failed, now)
@@ -238,7 +240,7 @@ def _add_predictions(
             regions.c.photo_id.in_(chunk), *(regions.c[k] == v for k, v in WHOLE_PHOTO.items())
         )
         for photo_id, region_id in connection.execute(query):
-            rows.append(_prediction_row(found[photo_id], region_id, model_id, now))
+            rows.append(prediction_row(found[photo_id], region_id, model_id, now))
     for regions_now in chunks(row["region_id"] for row in rows):
         unanswered = delete(predictions).where(
             predictions.c.region_id.in_(regions_now),
@@ -247,11 +249,13 @@ def _add_predictions(
         )
         connection.execute(unanswered)
     merge(connection, predictions, ("region_id", "model_id"), rows)
+    ungroup(connection, found)
 
 
-def _prediction_row(
+def prediction_row(
     prediction: Prediction, region_id: int, model_id: int, now: str
 ) -> dict[str, Any]:
+    """Return a prediction of a region as the table holds it; `now` is UTC text."""
     top = [(label, _finite(value)) for label, value in prediction.top]
     members = [(member, label, _finite(value)) for member, label, value in prediction.members]
     return {

@@ -1,0 +1,62 @@
+"""What counts in a survey: the sightings that name a species, at a place and a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import ColumnElement, Connection, func, or_, select
+
+from trapsort.redlist import red_list
+from trapsort.store.query import labels_of, photos_at, photos_with, stream
+from trapsort.store.rows import Counting, Detection
+from trapsort.store.tables import models, sequence_predictions, sightings
+
+NO_SPECIES = (
+    *("unknown", "blank", "unclassified", "animal", "other_animal", "vehicle"),
+    *("person", "human"),
+)
+"""Labels, in lower case, that name no species, whoever gave them."""
+
+view = sightings.c
+COLUMNS = [view[name] for name in Detection.__slots__ if name in view]
+
+# What the model that was used last says of the photo's sequence.
+_SEQUENCE_LABEL = (
+    select(sequence_predictions.c.label)
+    .join(models)
+    .where(sequence_predictions.c.sequence_id == view.sequence_id)
+    .order_by(models.c.last_used.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("sequence_label")
+)
+
+
+def find_detections(connection: Connection, counting: Counting) -> Iterator[Detection]:
+    """Stream what counts, in the order of the photos."""
+    columns = (*COLUMNS, _SEQUENCE_LABEL)
+    statement = select(*columns).where(*_conditions(counting)).order_by(view.photo_id)
+    for row in stream(connection, statement):
+        station, sha256 = row["station"] or "", bytes(row["sha256"]).hex()
+        yield Detection(**{**row, "sha256": sha256, "station": station})
+
+
+def _conditions(counting: Counting) -> Iterator[ColumnElement[bool]]:
+    yield view.label.is_not(None)
+    yield func.lower(view.label).not_in(NO_SPECIES)
+    yield view.time.is_not(None)
+    if counting.reviewed_only:
+        yield view.reviewed
+    if counting.min_probability is not None:
+        yield or_(view.reviewed, view.probability >= counting.min_probability)
+    if counting.since is not None:
+        yield view.time >= counting.since.isoformat()
+    if counting.until is not None:
+        yield view.time <= f"{counting.until.isoformat()}T23:59:59"
+    if counting.station == "":
+        yield view.station.is_(None)
+    elif counting.station is not None:
+        yield view.station == counting.station
+        yield view.photo_id.in_(photos_at(counting.station))
+    if counting.species:
+        yield photos_with(labels_of(counting.species, red_list()))
