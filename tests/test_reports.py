@@ -8,6 +8,8 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -27,7 +29,7 @@ from trapsort.reports.csv_file import FORMULA_STARTS, Cell, csv_cell, csv_line, 
 from trapsort.reports.iucn import threat
 from trapsort.reports.nightly import utc_bounds
 from trapsort.scan import Photo, Problem
-from trapsort.store import Record, Store
+from trapsort.store import DeploymentRow, Record, Store
 
 TOMORROW = timedelta(days=1)
 RHINO = red_list("iucn").scientific_name("Rhino")  # five taxa, in the list's order
@@ -164,6 +166,9 @@ def test_problems(store: Store, tmp_path: Path) -> None:
 
 
 def test_the_same_data_gives_the_same_bytes(store: Store, url: str, tmp_path: Path) -> None:
+    store.import_deployments(
+        [DeploymentRow(name="A", station="=river, north", start="2026-03-01T00:00:00")]
+    )
     for name in REPORTS:
         outs = [tmp_path / f"{name}{number}.csv" for number in (1, 2)]
         for out in outs:
@@ -238,12 +243,16 @@ def test_nightly_files_of_two_days(store: Store, tmp_path: Path) -> None:
     today = date.today()
     written = write_reports(store, folder, today)
     assert [path.name for path in written] == [
-        f"{name}-{day.isoformat()}.csv"
+        f"{name}-{day.isoformat()}.{'txt' if name == 'summary' else 'csv'}"
         for day in (today - TOMORROW, today)
-        for name in ("nightly", "problems")
+        for name in (
+            *("nightly", "events", "new-species", "effort", "silent", "problems"),
+            "summary",
+        )
     ]
     assert sorted(folder.iterdir()) == sorted(written)
-    both = "".join(path.read_text(encoding="utf-8") for path in written)
+    lists = [path for path in written if path.name.startswith("nightly-")]
+    both = "".join(path.read_text(encoding="utf-8") for path in lists)
     assert both.count("IMG_0001.JPG") == 1, "each sighting stands in one file"
     before = [path.read_bytes() for path in written]
     write_reports(store, folder, today)
@@ -431,6 +440,31 @@ def test_a_report_is_whole_or_not_there(tmp_path: Path) -> None:
     assert out.read_text() == "old\n"
     write_lines(out, ["new\n"])
     assert out.read_bytes() == b"new\n"
+
+
+def test_what_a_killed_program_left_goes_with_the_next_report(tmp_path: Path) -> None:
+    """But not what another one may still be writing, nor what is not ours."""
+    out = tmp_path / "out.csv"
+    program = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from trapsort.reports import write_lines\n"
+        "def lines():\n"
+        "    yield 'half of it'\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "write_lines(Path(sys.argv[1]), lines())"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, out], check=False)
+    assert killed.returncode not in (0, 1)
+    (part,) = tmp_path.iterdir()
+    write_lines(out, ["new\n"])
+    assert sorted(tmp_path.iterdir()) == [part, out]  # just written: it may be another program's
+    hours_ago = time.time() - 2 * 3600
+    kept = [tmp_path / name for name in ("trapsort-01234567.part", ".trapsort-0.part", "x.part")]
+    for path in (part, *kept):
+        path.touch()
+        os.utime(path, (hours_ago, hours_ago))
+    write_lines(tmp_path / "other.csv", ["new\n"])
+    assert sorted(tmp_path.iterdir()) == sorted([out, tmp_path / "other.csv", *kept])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
@@ -15,6 +17,11 @@ from typing import BinaryIO, TypeAlias
 from trapsort.errors import InputError
 
 Cell: TypeAlias = str | int | float | bool | None
+
+STALE_SECONDS = 3600.0
+"""Nobody writes any more to a temporary file of ours that was last written to so long ago."""
+
+_PART = re.compile(r"\.trapsort-[0-9a-f]{8}\.part")
 
 # A spreadsheet takes a cell that begins so for a formula; the apostrophe makes it text again.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -52,8 +59,8 @@ def write_lines(path: Path, lines: Iterable[str], *, make_folder: bool = False) 
 def write_whole(path: Path, chunks: Iterable[bytes], *, make_folder: bool = False) -> None:
     """Write a file under a temporary name beside it, sync it to the disk, then rename it.
 
-    Whoever reads `path` sees the old file or the whole new one. A device or a pipe cannot be
-    replaced and is written straight.
+    Whoever reads `path` sees the old file or the whole new one. What a program that was killed
+    left beside it is removed. A device or a pipe cannot be replaced and is written straight.
 
     Raises:
         InputError: the folder is not there or something cannot be written.
@@ -76,7 +83,8 @@ def write_whole(path: Path, chunks: Iterable[bytes], *, make_folder: bool = Fals
 def _replace(path: Path, chunks: Iterable[bytes]) -> None:
     if path.is_dir():
         raise IsADirectoryError(None, "it is a folder")
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    _remove_stale(path.parent)
+    part = path.with_name(f".trapsort-{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
             file.writelines(chunks)
@@ -86,6 +94,16 @@ def _replace(path: Path, chunks: Iterable[bytes]) -> None:
         part.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove temporary files of ours that nobody writes to any more; what cannot be is left."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _PART.fullmatch(entry.name):
+                with contextlib.suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_mtime < time.time() - STALE_SECONDS:
+                        Path(entry).unlink()
 
 
 def _sync(file: BinaryIO) -> None:
