@@ -24,6 +24,14 @@ $(DEV)/$(BIN)/python -m trapsort classify $(DEMO)/data/species11/Lion \
     --bundle $(DEMO)/$(1)/export/$(1)-0.1.0
 endef
 
+# Its members' weights are files, so there is no demonstration without them.
+define ensemble
+$(DEV)/$(BIN)/python -m training all --small --recipe training/recipes/$(1).toml \
+    --data $(DEMO)/data --weights $(WEIGHTS) --out $(DEMO)/$(1) --exports $(DEMO)/$(1)/export
+$(DEV)/$(BIN)/python -m trapsort classify $(DEMO)/data/species11/Lion \
+    --bundle $(DEMO)/$(1)/export/$(1)-0.1.0
+endef
+
 SOURCES := $(shell find trapsort exports -type f -not -name '*.pyc' 2>/dev/null)
 PACKAGING := setup.cfg pyproject.toml
 
@@ -64,6 +72,7 @@ train: $(DEV)/installed
 recipes: $(DEV)/installed
 	rm -rf $(DEMO)
 	$(DEV)/$(BIN)/python -m training.small_data $(DEMO)/data --photos $(SHARED)
+	$(if $(filter-out none,$(WEIGHTS)),$(call ensemble,iucn11))
 	$(call recipe,three-animals,three-animals)
 	$(call recipe,rare-binary,)
 	$(call recipe,iucn11-published,)

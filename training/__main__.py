@@ -30,6 +30,7 @@ class Run:
     exports: Path
     only: str | None
     refit: Path | None = None
+    small: bool = False
 
 
 def _prepare(run: Run) -> None:
@@ -43,7 +44,7 @@ def _recipe(run: Run) -> Recipe:
     from training.data import check_unchanged
     from training.recipe import load_recipe
 
-    recipe = load_recipe(run.recipe)
+    recipe = load_recipe(run.recipe, small=run.small)
     run.out.mkdir(parents=True, exist_ok=True)
     check_unchanged(recipe, run.out)
     return recipe
@@ -198,7 +199,7 @@ PUBLISHED = ("explore", "crossval", "tune", "evaluate", "explain")
     help="skip what is whole, and go on within what is not (without it a published system's step "
     "starts anew; other recipes never make anything twice)",
 )
-@click.option("--small", is_flag=True, help="published systems: the recipe's quick demonstration")
+@click.option("--small", is_flag=True, help="the recipe's quick demonstration")
 @click.option(
     "--clip",
     type=click.Path(path_type=Path, exists=True),
@@ -264,7 +265,7 @@ def main(
                 f"{recipe} has no step {step}.", f"It has: {', '.join(STEPS)}, all."
             )
         start = Path(weights) if weights else data / "weights"
-        run = Run(recipe, data, start, out, exports, only, refit)
+        run = Run(recipe, data, start, out, exports, only, refit, small)
         for name in STEPS if step == "all" else [step]:
             (_quantise if name == "quantise" else STEPS[name])(run)
             _record(name, run)

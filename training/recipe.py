@@ -130,12 +130,28 @@ def _typed(kind: type[Any], table: dict[str, Any], where: str) -> Any:
         raise SettingsError(f"{where}: {error}", "Compare with training/recipes.") from error
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read a recipe; raises `SettingsError` naming the key that is wrong."""
+def _shrink(table: dict[str, Any], smaller: dict[str, Any]) -> None:
+    """Change a recipe to its quick demonstration: `epochs` are each member's, the rest as named."""
+    epochs = smaller.pop("epochs", None)
+    for member in table.get("members", []):
+        for key in ("epochs", "pretrain_epochs"):
+            if epochs is not None and member.get(key):
+                member[key] = min(member[key], epochs)
+    for key, value in smaller.items():
+        table[key] = {**table.get(key, {}), **value} if isinstance(value, dict) else value
+
+
+def load_recipe(path: Path, *, small: bool = False) -> Recipe:
+    """Read a recipe, or its quick demonstration; raises `SettingsError` naming the wrong key."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: {error}", "Give the path of a recipe file.") from error
+    smaller = table.pop("small", None)
+    if small:
+        if smaller is None:
+            raise SettingsError(f"{path} has no [small] part.", "Run it without --small.")
+        _shrink(table, smaller)
     where = f"{path} [[members]]"
     for member in table.get("members", []):
         member["teachers"] = [

@@ -71,10 +71,11 @@ def collect(out: Path, photos: Path, part: str, wanted: tuple[str, ...]) -> None
                 draw(target, (place, number), place)
             else:
                 break
-            group = (found or {}).get("group") or name
-            written.append({"file": name, "label": label, "group": group})
+            known = found or {}
+            group, trap = known.get("group") or name, known.get("camera_trap") or "0"
+            written.append({"file": name, "label": label, "group": group, "camera_trap": trap})
     with (out / part / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, ["file", "label", "group"])
+        writer = csv.DictWriter(stream, ["file", "label", "group", "camera_trap"])
         writer.writeheader()
         writer.writerows(written)
 

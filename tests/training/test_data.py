@@ -229,3 +229,16 @@ def test_an_untrained_part_needs_a_teacher(tmp_path: Path) -> None:
     path.write_text(text[:start] + text[end:], encoding="utf-8")
     with pytest.raises(SettingsError, match="m has pretrain_epochs and no teachers"):
         load_recipe(path)
+
+
+def test_a_quick_demonstration_changes_what_its_part_says_and_no_more(tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "training" / "recipes" / "iucn11.toml"
+    whole, small = load_recipe(path), load_recipe(path, small=True)
+    assert {member.epochs for member in small.members} == {1}
+    assert [member.pretrain_epochs for member in small.members] == [0, 0, 1]
+    assert (small.split.folds, small.split.test_fraction) == (2, whole.split.test_fraction)
+    assert [member.backbone for member in small.members] == [m.backbone for m in whole.members]
+    assert whole.members[2].pretrain_epochs == 8
+    bare = write_recipe(tmp_path, {"m": "MobileNetV2"})
+    with pytest.raises(SettingsError, match=r"has no \[small\] part"):
+        load_recipe(bare, small=True)
