@@ -17,9 +17,9 @@ PACKAGE = ROOT / "trapsort"
 
 # A room imports only rooms before it.
 FLOW = """
-    errors settings mounts scan fingerprint exif decode bundle session ensemble profile explain
-    labelled measures evaluate thresholds redlist store survey pipeline audit archive cards changes
-    watch lock daemon doctor reports interchange web cli
+    errors alert_rules settings mounts scan fingerprint exif memory decode bundle session ensemble profile explain
+    labelled measures evaluate thresholds redlist blur utm moments store deployments survey lock in_hand pipeline audit archive
+    cards changes watch daemon doctor reports interchange alerts schedule web cli
 """
 ORDER = FLOW.split()
 # `demo` stands beside the flow: it draws photos and may know nothing of what becomes of them.
@@ -28,13 +28,22 @@ ALLOWED = {"demo": {"errors"}, "__main__": {"cli"}, "__init__": set()}
 # Library -> the only rooms that import it.
 HOMES = {
     "alembic": {"store"},
+    "astral": {"survey"},
     "fastapi": {"web"},
+    "pydantic": {"web"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
     "imagehash": {"fingerprint"},
     "onnxruntime": {"session"},
+    "pandas": {"survey", "reports", "interchange"},
     "pillow_heif": {"decode"},
     "rich": {"cli"},
+    "scipy": {"survey"},
     "sqlalchemy": {"store"},
     "watchdog": {"changes"},
+    "jinja2": {"reports", "web"},
+    "matplotlib": {"reports"},
+    "xlsxwriter": {"interchange", "reports"},
 }
 NEVER = {"tensorflow", "keras", "sklearn", "tf2onnx", "torch", "pickle", "training"}
 

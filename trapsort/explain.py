@@ -22,6 +22,21 @@ _INFERNO = (
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What the ensemble says of a photo, and where it looked.
+
+    photo: upright RGB, its longer side at most `LONGEST`, size: of the upright original;
+    prediction, explained, heat: as in `Explanation`.
+    """
+
+    photo: Image.Image
+    size: tuple[int, int]
+    prediction: Prediction
+    explained: str
+    heat: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """A photo with its heat map, and what was said of it.
 
@@ -56,16 +71,27 @@ def explain(data: bytes, classifier: Classifier) -> Explanation:
 
     Raises `PhotoError` where the photo cannot be decoded.
     """
+    seen = look(data, classifier)
+    picture = overlaid(seen.photo, seen.heat)
+    captioned = _captioned(picture, seen.prediction, seen.explained)
+    return Explanation(captioned, seen.prediction, seen.explained, seen.heat)
+
+
+def look(data: bytes, classifier: Classifier) -> Look:
+    """Classify a photo's bytes, and find what spoke for the most probable label.
+
+    Raises `PhotoError` where the photo cannot be decoded.
+    """
     frame = decode(data, classifier.bundle.size)
     prediction = classifier.classify([frame])[0]
     explained = prediction.top[0][0] if prediction.top else classifier.bundle.labels[0]
     maps = classifier.session.maps(frame.model_input[None])[0]
     heat = heat_map(maps, classifier.bundle.labels.index(explained))
-    picture = _captioned(_overlaid(view(data, LONGEST), heat), prediction, explained)
-    return Explanation(picture, prediction, explained, heat)
+    size = frame.width, frame.height
+    return Look(view(data, LONGEST), size, prediction, explained, heat)
 
 
-def _overlaid(photo: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
+def overlaid(photo: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
     """The photo, greyed where nothing spoke for the label and coloured where much did."""
     spread = Image.fromarray(heat).resize(photo.size, Image.Resampling.BICUBIC)
     strength = np.clip(np.asarray(spread), 0, 1)[..., None]

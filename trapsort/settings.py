@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from trapsort.alert_rules import AlertRule, parsed_rules
 from trapsort.errors import SettingsError
 
 PREFIX = "TRAPSORT_"
@@ -97,6 +98,8 @@ class Settings:
     """folder of the nightly reports"""
     station: str | None = None
     """station that newly taken-in cards belong to"""
+    alerts: tuple[AlertRule, ...] = ()
+    """`[[alerts]]` tables: what to alert for and where to, in the configuration file only"""
 
 
 def _text(value: object, _base: Path) -> str:
@@ -167,6 +170,7 @@ _PARSERS: dict[str, Callable[[object, Path], object]] = {
     "report_at": _time,
     "report_dir": _path,
     "station": _text,
+    "alerts": parsed_rules,
 }
 
 
@@ -188,7 +192,8 @@ def _parsed(values: Mapping[str, object], source: str, base: Path) -> dict[str, 
         try:
             result[key] = _PARSERS[key](value, base)
         except ValueError as error:
-            raise SettingsError(f"{key} in {source} must be {error}, not {value!r}") from None
+            given = "" if key == "alerts" else f", not {value!r}"  # an address may hold a secret
+            raise SettingsError(f"{key} in {source} must be {error}{given}") from None
     return result
 
 

@@ -28,6 +28,7 @@ def ingest(settings: Settings, /, *, paths: tuple[Path, ...]) -> None:
     import threading
 
     from trapsort.daemon import stop_on_signals
+    from trapsort.in_hand import InHand
     from trapsort.pipeline import ingest as take_in
     from trapsort.scan import check_root
     from trapsort.store import Store
@@ -37,7 +38,7 @@ def ingest(settings: Settings, /, *, paths: tuple[Path, ...]) -> None:
     check_apart(settings, paths)
     classifier = open_classifier(settings)
     stop = threading.Event()
-    with Store.open(settings.db) as store, stop_on_signals(stop):
+    with Store.open(settings.db) as store, InHand(settings.db) as in_hand, stop_on_signals(stop):
         for path in paths:
             root = path.absolute()
             if stop.is_set():
@@ -51,6 +52,7 @@ def ingest(settings: Settings, /, *, paths: tuple[Path, ...]) -> None:
                     workers=settings.workers,
                     total=count_files(root),
                     stop=stop,
+                    in_hand=in_hand,
                     on_progress=show,
                 )
             say(f"{root.name or root}: {account.sentence}")

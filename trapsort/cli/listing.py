@@ -22,7 +22,7 @@ Row = Sequence[Cell]
 F = TypeVar("F", bound=Callable[..., object])
 
 PAGE_ROWS = 500  # a table's columns fit the rows of one page
-LONG = ("path", "detail", "bundle", "card")  # columns that may take more than one line
+LONG = ("path", "detail", "error", "bundle", "card")  # columns that may take more than one line
 EMPTY = (None, "", False)  # a column of a page that holds nothing else is left out
 NARROWEST = 60  # below this a table is unreadable, and scrolling sideways is better
 

@@ -13,34 +13,12 @@ from trapsort.cli import common_options
 from trapsort.cli.listing import FORMS, Row, format_option, write_listing
 from trapsort.cli.options import day_option, open_existing, redlist_option
 from trapsort.errors import InputError
+from trapsort.reports.sighting_columns import COLUMNS
 from trapsort.settings import Settings
 
 if TYPE_CHECKING:
     from trapsort.store import Sighting, Store
 
-# The columns of every form for programs, in order: fields of store.Sighting.
-COLUMNS = (
-    "photo_id",
-    "path",
-    "card",
-    "station",
-    "camera_time",
-    "label",
-    "scientific_name",
-    "iucn",
-    "probability",
-    "reason",
-    "reviewed",
-    "reviewer",
-    "model",
-    "width",
-    "height",
-    "near_duplicate_of",
-    "flags",
-    "latitude",
-    "longitude",
-    "sha256",
-)
 UNKNOWN = "unknown"  # how people, and the store, name a sighting without a label
 # What fits a terminal.
 TABLE = ("camera_time", "station", "sighting", "iucn", "probability", "reviewed", "path")
@@ -98,7 +76,7 @@ def sightings(
 
     if count_by and form == "geojson":
         raise InputError("counts have no place on a map", "use another --format with --count-by")
-    _check(iucn, reason)
+    check_codes(iucn, reason)
     query = SightingQuery(
         iucn=tuple(map(str.upper, iucn)),
         since=since,
@@ -111,7 +89,7 @@ def sightings(
         red_list=settings.red_list,
     )
     with open_existing(settings.db) as store:
-        query = replace(query, species=_labels(species, store, settings.red_list))
+        query = replace(query, species=labels_meant(species, store, settings.red_list))
         if count_by:
             write_listing((count_by, "photos"), store.count(query, count_by), form)
             return
@@ -122,7 +100,7 @@ def sightings(
             write_listing(COLUMNS, _rows(found), form)
 
 
-def _check(categories: tuple[str, ...], reason: str | None) -> None:
+def check_codes(categories: tuple[str, ...], reason: str | None) -> None:
     """Refuse a code that does not exist, because nothing would be found for it.
 
     Raises:
@@ -141,7 +119,7 @@ def _check(categories: tuple[str, ...], reason: str | None) -> None:
         raise InputError(f"there is no reason {reason}", f"choose from {', '.join(REASON_CODES)}")
 
 
-def _labels(names: tuple[str, ...], store: Store, listed: str) -> tuple[str, ...]:
+def labels_meant(names: tuple[str, ...], store: Store, listed: str) -> tuple[str, ...]:
     """Return the labels that the names mean, whatever their case, and the names themselves.
 
     The record is asked only for what the Red List does not know: that reads all of it.

@@ -16,6 +16,8 @@ from trapsort.errors import InputError
 from trapsort.settings import Settings
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from trapsort.store import Account, Store
 
 
@@ -48,6 +50,7 @@ def watch(settings: Settings, /, *, paths: tuple[Path, ...], cards: bool, once: 
     import threading
 
     from trapsort.daemon import Skip, run, stop_on_signals
+    from trapsort.in_hand import InHand
     from trapsort.lock import Lock
     from trapsort.scan import check_root
 
@@ -57,7 +60,7 @@ def watch(settings: Settings, /, *, paths: tuple[Path, ...], cards: bool, once: 
     for root in roots if once else []:
         check_root(root)
     stop = threading.Event()
-    with stop_on_signals(stop), Lock(settings.db):
+    with stop_on_signals(stop), Lock(settings.db), InHand(settings.db) as in_hand:
         # What takes long to import comes after the signals are heard.
         from trapsort.pipeline import ingest
         from trapsort.store import Store
@@ -65,10 +68,11 @@ def watch(settings: Settings, /, *, paths: tuple[Path, ...], cards: bool, once: 
         classifier = open_classifier(settings)
         with (
             Store.open(settings.db, busy_seconds=BUSY_SECONDS) as store,
-            store.hold(),
+            store.hold() as held,
         ):
 
             def take_in(root: Path, skip: Skip) -> Account:
+                held.renew()
                 with progress_of(root, quiet=settings.verbosity < 0) as show:
                     return ingest(
                         root,
@@ -77,6 +81,7 @@ def watch(settings: Settings, /, *, paths: tuple[Path, ...], cards: bool, once: 
                         station=settings.station,
                         workers=settings.workers,
                         stop=stop,
+                        in_hand=in_hand,
                         skip=skip,
                         on_progress=show,
                     )
@@ -95,7 +100,17 @@ def watch(settings: Settings, /, *, paths: tuple[Path, ...], cards: bool, once: 
                 cards=cards,
                 report=report(store) if report else None,
                 report_at=settings.report_at,
+                alerts=_alerts(settings, store, stop),
             )
+
+
+def _alerts(settings: Settings, store: Store, stop: Event) -> Callable[[], None] | None:
+    """The step between two scans that sends alerts, where there are rules for them."""
+    if not settings.alerts:
+        return None
+    from trapsort.alerts import Alerts
+
+    return Alerts(store=store, rules=settings.alerts, stop=stop).attempt
 
 
 def _greeting(roots: Sequence[Path], *, cards: bool) -> str:

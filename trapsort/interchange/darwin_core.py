@@ -1,0 +1,265 @@
+"""Darwin Core archive from a Camtrap DP package: occurrences, their media, and meta.xml.
+
+The terms and their values are those of write_dwc() in the R package camtrapdp, which follows
+Reyserhove et al. 2023, https://doi.org/10.35035/doc-0qzp-2x37: animals only, and events only, so
+that nothing is counted at two levels.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trapsort.errors import InputError
+from trapsort.interchange import camtrap_dp
+from trapsort.interchange import camtrap_tables as tables
+from trapsort.interchange.camtrap_about import About
+from trapsort.interchange.darwin_terms import (
+    FEATURES,
+    FILES,
+    MULTIMEDIA,
+    OCCURRENCE,
+    TECHNIQUES,
+    meta_xml,
+)
+from trapsort.interchange.exported import Exported, counted
+from trapsort.interchange.media import write_new
+from trapsort.interchange.package_tables import (
+    FILED,
+    OBSERVED,
+    Description,
+    Scratch,
+    description_of,
+    number,
+    read_description,
+    utc,
+)
+from trapsort.interchange.place import Table, check_place, new_folder
+
+if TYPE_CHECKING:
+    from trapsort.store import SightingQuery, Store
+
+
+def export(
+    store: Store,
+    query: SightingQuery,
+    out: Path,
+    *,
+    about: About,
+    precision: float | None = None,
+    visit_seconds: float,
+    force: bool = False,
+) -> Exported:
+    """Write an archive of the record into the folder `out`.
+
+    Raises:
+        InputError: a position or everything is missing, or `out` cannot be written.
+    """
+    check_place(out, store)
+    with _new(out, force) as folder, _scratch(folder) as scratch:
+        found = camtrap_dp.gather(
+            store, query, scratch, about=about, precision=precision, visit_seconds=visit_seconds
+        )
+        deployments = {row["deploymentID"]: _as_text(row) for row in found.deployments}
+        unnamed = _write(folder, scratch, deployments, description_of(found.description))
+    return Exported(found.exported.photos, (*found.exported.notes, *_unnamed_note(unnamed)))
+
+
+def export_package(package: Path, out: Path, *, force: bool = False) -> Exported:
+    """Write an archive of a Camtrap DP package, whoever made it, into the folder `out`.
+
+    Raises:
+        InputError: it is no such package, does not add up, or `out` cannot be written.
+    """
+    check_place(out)
+    about = read_description(package)
+    with _new(out, force) as folder, _scratch(folder) as scratch:
+        unnamed = _write(folder, scratch, scratch.load(package), about)
+    return Exported(photos=0, notes=_unnamed_note(unnamed))
+
+
+def _new(out: Path, force: bool) -> AbstractContextManager[Path]:
+    return new_folder(out, force=force, is_ours=lambda path: path.name in FILES)
+
+
+def _as_text(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return a deployment as its table would hold it."""
+    values = ((name, row.get(name)) for name in tables.DEPLOYMENTS)
+    return {name: "" if value is None else str(value) for name, value in values}
+
+
+def _unnamed_note(unnamed: int) -> tuple[str, ...]:
+    if not unnamed:
+        return ()
+    named = counted(unnamed, "occurrence")
+    return (f"{named} without a scientific name, written as Animalia",)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Scratch]:
+    """Give a scratch database beside the files, which is gone at the end."""
+    path = folder / ".sorting.sqlite3"
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            yield Scratch(connection)
+    except sqlite3.Error as error:
+        raise InputError(
+            f"cannot sort beside {folder}: {error}", "make room, or choose another place with --out"
+        ) from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _write(
+    folder: Path, scratch: Scratch, deployments: Mapping[str, Mapping[str, str]], about: Description
+) -> int:
+    """Write the files of an archive; return how many occurrences have no name."""
+    scratch.finish()
+    in_order = itemgetter(*OCCURRENCE)
+    unnamed = 0
+    with Table(folder / FILES[0], OCCURRENCE) as occurrences:
+        for row in _occurrences(scratch.connection, deployments, about):
+            unnamed += row["taxonID"] == "" and row["scientificName"] == "Animalia"
+            occurrences.add(in_order(row))
+    with Table(folder / FILES[1], MULTIMEDIA) as multimedia:
+        for row in _multimedia(scratch.connection, deployments, about):
+            multimedia.add(row.values())
+    write_new(folder / FILES[2], meta_xml().encode())
+    return unnamed
+
+
+def _occurrences(
+    connection: sqlite3.Connection,
+    deployments: Mapping[str, Mapping[str, str]],
+    about: Description,
+) -> Iterator[dict[str, Any]]:
+    """Yield occurrences by deployment and start."""
+    dataset = {
+        "type": "Image",
+        "license": about.licence,
+        "rightsHolder": about.rights_holder,
+        "datasetID": about.dataset_id,
+        "collectionCode": about.collection,
+        "datasetName": about.name,
+        "basisOfRecord": "MachineObservation",
+        "dataGeneralizations": (
+            f"coordinates rounded to {about.precision} degree" if about.precision else ""
+        ),
+        "coordinatePrecision": about.precision,
+        "occurrenceStatus": "present",
+        "samplingProtocol": "camera trap",
+        "geodeticDatum": "EPSG:4326",
+        "kingdom": "Animalia",
+    }
+    places = {name: _place(row) for name, row in deployments.items()}
+    found = connection.execute(
+        f"SELECT {', '.join(OBSERVED)} FROM seen"  # noqa: S608 - our own names
+        " ORDER BY deploymentID, eventStart, rowid"
+    )
+    for values in found:
+        row = dict(zip(OBSERVED, values, strict=True))
+        if row["deploymentID"] not in places:
+            raise InputError(
+                f"observation {row['observationID']} belongs to the deployment"
+                f" {row['deploymentID']}, which is not there",
+                "make the package again",
+            )
+        place, remarks = places[row["deploymentID"]]
+        yield {**dataset, **place, **_occurrence(row, remarks, about.taxon_ids)}
+
+
+def _place(row: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, str]]:
+    """Return the terms of a deployment, and what the remarks on its events begin and end with."""
+    depth, height = number(row["cameraDepth"]), number(row["cameraHeight"])
+    terms = {
+        "parentEventID": row["deploymentID"],
+        "habitat": row["habitat"],
+        "samplingEffort": f"{utc(row['deploymentStart'])}/{utc(row['deploymentEnd'])}",
+        "locationID": row["locationID"],
+        "locality": row["locationName"],
+        "minimumDepthInMeters": depth,
+        "maximumDepthInMeters": depth,
+        "minimumDistanceAboveSurfaceInMeters": height,
+        "maximumDistanceAboveSurfaceInMeters": height,
+        "decimalLatitude": number(row["latitude"]),
+        "decimalLongitude": number(row["longitude"]),
+        "coordinateUncertaintyInMeters": row["coordinateUncertainty"],
+    }
+    bait = {"true": " with bait", "false": " without bait"}.get(row["baitUse"].lower(), "")
+    feature = FEATURES.get(row["featureType"])
+    begin = f"camera trap{bait}{f' near {feature}' if feature else ''}"
+    return terms, (begin, row["deploymentComments"])
+
+
+def _occurrence(
+    row: Mapping[str, str], remarks: tuple[str, str], taxon_ids: Mapping[str, str]
+) -> dict[str, str]:
+    start, end, name = row["eventStart"], row["eventEnd"], row["scientificName"]
+    method, certainty = row["classificationMethod"], row["classificationProbability"]
+    tags = row["observationTags"]
+    is_sure = method == "human" and certainty != "" and float(certainty) == 1
+    by = f"classified by a {method}" if method else "classified"
+    how_sure = f" with {number(str(float(certainty) * 100))}% certainty" if certainty else ""
+    return {
+        "occurrenceID": row["observationID"],
+        "individualCount": row["count"],
+        "sex": row["sex"],
+        "lifeStage": row["lifeStage"],
+        "behavior": row["behavior"],
+        "occurrenceRemarks": row["observationComments"],
+        "organismID": row["individualID"],
+        "eventID": row["eventID"],
+        "eventDate": start if start == end else f"{start}/{end}",
+        "eventRemarks": " | ".join(
+            filter(None, (remarks[0], tags and f"tags: {tags}", remarks[1]))
+        ),
+        "identifiedBy": row["classifiedBy"],
+        "dateIdentified": utc(row["classificationTimestamp"]),
+        "identificationVerificationStatus": "verified using recorded media" if is_sure else "",
+        "identificationRemarks": by + how_sure,
+        "taxonID": taxon_ids.get(name, ""),
+        "scientificName": name or "Animalia",
+    }
+
+
+def _multimedia(
+    connection: sqlite3.Connection,
+    deployments: Mapping[str, Mapping[str, str]],
+    about: Description,
+) -> Iterator[dict[str, Any]]:
+    """Yield the media files of each occurrence's event by deployment, time and name.
+
+    The terms stand in the order of `MULTIMEDIA`.
+    """
+    columns = ("observationID", *(f"media.{name}" for name in FILED))
+    found = connection.execute(
+        f"SELECT {', '.join(columns)} FROM media JOIN seen"  # noqa: S608 - our own names
+        " ON seen.deploymentID = media.deploymentID AND seen.eventID = media.eventID"
+        " ORDER BY media.deploymentID, timestamp, fileName, seen.rowid"
+    )
+    for occurrence, *values in found:
+        row = dict(zip(FILED, values, strict=True))
+        marked = "marked as favorite" if row["favorite"].lower() in ("true", "1") else ""
+        yield {
+            "occurrenceID": occurrence,
+            "identifier": row["mediaID"],
+            "dc:type": "MovingImage" if "video" in row["fileMediatype"] else "StillImage",
+            "comments": " | ".join(filter(None, (marked, row["mediaComments"]))),
+            "dcterms:rights": about.media_licence,
+            "CreateDate": row["timestamp"],
+            "captureDevice": deployments[row["deploymentID"]]["cameraModel"],
+            "resourceCreationTechnique": TECHNIQUES.get(row["captureMethod"], ""),
+            "accessURI": row["filePath"],
+            "dc:format": row["fileMediatype"],
+            "serviceExpectation": _service(row),
+        }
+
+
+def _service(row: Mapping[str, str]) -> str:
+    if not row["filePath"].startswith(("http://", "https://")):
+        return "local"
+    return "online" if row["filePublic"].lower() in ("true", "1") else "authenticate"
