@@ -12,6 +12,7 @@ import click
 from bench import photos
 from bench.export import export
 from bench.measure import Result, interleave, print_table, summarise, this_machine
+from bench.web import web
 
 MIN_REPEATS = 5  # a median of fewer says little
 
@@ -84,6 +85,7 @@ def main(
 
 
 main.add_command(export)
+main.add_command(web)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,12 @@ def cli_page() -> str:
         if command is None:
             raise LookupError(f"no command {name}")
         parts.append(_section(f"trapsort {name}", help_text(command, name, top)))
+        if isinstance(command, click.Group):
+            group = click.Context(command, info_name=name, parent=top)
+            parts += [
+                _section(f"trapsort {name} {each}", help_text(command.commands[each], each, group))
+                for each in command.list_commands(group)
+            ]
     return "\n".join(parts)
 
 

@@ -15,7 +15,7 @@ import pytest
 from trapsort import __version__
 from trapsort.cli import common_options, setting_option
 from trapsort.cli import main as cli_main
-from trapsort.cli.listing import FORMS, shown, write_listing
+from trapsort.cli.listing import FORMS, shown, write_listing, write_matrix
 from trapsort.cli.main import COMMANDS, cli, main
 from trapsort.errors import BundleError, BusyError, DatabaseError, InputError
 from trapsort.settings import Settings, log_path
@@ -175,7 +175,11 @@ def test_the_shell_is_told_the_commands() -> None:
         check=False,
         env={**os.environ, **environment},
     )
-    assert done.stdout.splitlines() == ["plain", "report", "Write a report as CSV."]
+    assert done.stdout.splitlines() == [
+        "plain",
+        "report",
+        "Write reports: CSV, a nightly set, the survey.",
+    ]
 
 
 # Exit codes ------------------------------------------------------------------------------------
@@ -353,6 +357,39 @@ def test_a_table_fits_the_terminal_and_obeys_no_name(
     assert lines[1].startswith("\\x1b[31m[bold]redxxx")
 
 
+def test_a_narrow_terminal_cuts_no_name_and_no_time_off(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    row = ("waterhole in the north of the reserve", "2026-03-01T00:00:00", "2026-05-31T12:00:00")
+    write_listing(("station", "start", "end"), [row], "table")
+    assert capfdbinary.readouterr().out.decode().splitlines() == [
+        "station                                start                end",
+        "  ".join(row),
+    ]
+
+
+def test_a_matrix_comes_in_blocks_beside_its_first_column(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    days = [f"2026-03-{day:02}" for day in range(1, 8)]
+    rows = [("Ridge", *[1.0] * 6, None), ("B", *[0.5] * 7)]
+    write_matrix(("station", *days), rows)
+    assert capfdbinary.readouterr().out.decode().splitlines() == [
+        "station  2026-03-01  2026-03-02  2026-03-03  2026-03-04",
+        "Ridge    1           1           1           1",
+        "B        0.5         0.5         0.5         0.5",
+        "",
+        "station  2026-03-05  2026-03-06  2026-03-07",
+        "Ridge    1           1",
+        "B        0.5         0.5         0.5",
+    ]
+    write_matrix(("station", *days), [])
+    out, err = capfdbinary.readouterr()
+    assert (out, err) == (b"", b"nothing found\n")
+
+
 def test_a_long_table_comes_in_pages(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     write_listing(("n",), ((n,) for n in range(1001)), "table")
     text = capfdbinary.readouterr().out.decode("utf-8")
@@ -361,6 +398,7 @@ def test_a_long_table_comes_in_pages(capfdbinary: pytest.CaptureFixture[bytes]) 
 
 
 def test_cells_for_people() -> None:
+    assert [shown(v) for v in (12633.6, 9999.6, 1e9)] == ["12634", "10000", "1000000000"]
     assert [shown(v) for v in (None, True, False, 0.98765, 12, "a\tb")] == [
         "",
         "yes",

@@ -16,7 +16,7 @@ from trapsort.deployments import read_deployments, read_stations
 from trapsort.errors import InputError
 from trapsort.exif import NO_EXIF
 from trapsort.moments import parse_moment
-from trapsort.store import Counting, DeploymentRow, Record, StationRow, Store
+from trapsort.store import Counting, DeploymentRow, Record, SightingQuery, StationRow, Store
 from trapsort.utm import from_utm
 
 SINCE = date(2026, 3, 2)
@@ -440,6 +440,11 @@ def test_corrections_add_up_and_originals_stay(store: Store) -> None:
         "2026-02-28T23:30:00",
         "2026-03-01T00:30:00",
     )
+    # Days are those of the true time, in every listing and in every export.
+    march, february = date(2026, 3, 1), date(2026, 2, 28)
+    asked = ({"since": march}, {"until": february}, {"since": march, "until": march})
+    assert [len(list(store.sightings(SightingQuery(**each)))) for each in asked] == [1, 0, 1]
+    assert store.count(SightingQuery(), "day") == [("2026-03-01", 1)]
     store.correct_clock("ridge spring", drift_seconds_per_day=10, since="2026-02-18T23:30:00")
     assert [each.time for each in store.sightings()] == ["2026-03-01T00:31:40"]
     store.correct_clock("ridge spring", drift_seconds_per_day=1)  # since the deployment's start
@@ -593,3 +598,35 @@ def test_a_table_with_an_error_writes_nothing(
         "a camera is in one place at a time: correct the dates, or name two cameras\n",
     )
     assert run(capsys, "stations", "list", "--format", "csv")[1] == "station,latitude,longitude\n"
+
+
+def test_stations_are_listed_to_a_metre(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = f"sqlite:///{tmp_path / 'x.db'}"
+    monkeypatch.setenv("TRAPSORT_DB", database)
+    with Store.open(database) as store:
+        place = StationRow(name="ridge", latitude=5.4824683537, longitude=117.2076382765)
+        store.import_stations([place, StationRow(name="river")])
+    assert run(capsys, "stations", "list")[1].splitlines() == [
+        "station  latitude  longitude",
+        "ridge    5.48247   117.20764",
+        "river",
+    ]
+    assert "5.4824683537,117.2076382765" in run(capsys, "stations", "list", "--format", "csv")[1]
+
+
+def test_a_day_without_a_time_is_listed_as_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = f"sqlite:///{tmp_path / 'x.db'}"
+    monkeypatch.setenv("TRAPSORT_DB", database)
+    with Store.open(database) as store:
+        store.import_deployments(
+            [SPRING, replace(SPRING, name="b", camera="2", end="2026-05-31T12:00:00")]
+        )
+    assert [line.split()[-2:] for line in run(capsys, "deployments", "list")[1].splitlines()] == [
+        ["start", "end"],
+        ["2026-03-01", "2026-05-31T12:00:00"],
+        ["2026-03-01", "2026-05-31"],
+    ]

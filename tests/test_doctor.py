@@ -33,6 +33,7 @@ Look = Callable[..., dict[str, Check]]
 @pytest.fixture(autouse=True)
 def _ordinary_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A local disk with room and no GPU, whatever the machine is."""
+    monkeypatch.delenv("TRAPSORT_SHARED", raising=False)  # not a setting, but named like one
     for module in ("doctor", "watch", "store.engine"):
         monkeypatch.setattr(f"trapsort.{module}.mount_table", lambda: "")
     usage = shutil.disk_usage(tmp_path)._replace(free=50_000_000_000)

@@ -65,6 +65,7 @@ def test_what_is_said_on_stderr(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
+        "event: photos of a camera no more than 120 s apart, and the frames of one trigger",
         "left out, as this format needs a time: 1 photo without one",
         "positions are rounded to 0.001, 0.1 degrees (--precision)",
         "3 photos without a deployment: what a card holds begins with its first photo and ends"
@@ -191,6 +192,9 @@ def test_the_package_describes_itself(sample: Sample, tmp_path: Path) -> None:
     assert about["name"] == "lions-of-the-north"
     assert about["contributors"] == [{"title": "Ada", "email": "ada@example.org"}]
     assert about["coordinatePrecision"] == 0.1
+    assert about["description"] == (
+        "An event is photos of a camera no more than 120 s apart, and the frames of one trigger."
+    )
     assert about["temporal"] == {"start": "2026-02-28", "end": "2026-03-31"}
     assert about["spatial"]["coordinates"][0][0] == [-21.988, -2.3]
     assert [each["scope"] for each in about["licenses"]] == ["data", "media"]
@@ -267,6 +271,8 @@ def test_without_a_position_nothing_is_written(
     assert capsys.readouterr().err == (
         f"trapsort: no position is known of 1 card without a station ({CARD})\n"
         "give each card its station: trapsort ingest CARD --station NAME\n"
+        "or a deployment that holds its photos; trapsort deployments list --unmatched says why"
+        " none does\n"
         "write the stations' coordinates into a CSV file (station,latitude,longitude), then:"
         " trapsort stations import FILE\n"
     )
@@ -426,7 +432,16 @@ def test_darwin_core_of_our_own_record(sample: Sample, tmp_path: Path) -> None:
         ("Animalia", "", "2026-03-05T10:00:00Z", "classified by a machine"),
     ]
     assert found[0]["dataGeneralizations"] == "coordinates rounded to 0.1 degree"
-    assert found[0]["eventRemarks"] == "camera trap with bait | tags: label:Lion"
+    assert found[0]["eventRemarks"] == (
+        "camera trap with bait | tags: label:Lion"
+        " | event: photos of a camera no more than 120 s apart, and the frames of one trigger"
+    )
+    # Each row says what was done to its own place, not what was done to the most sensitive one.
+    assert [(row["coordinatePrecision"], row["decimalLatitude"]) for row in found[1:3]] == [
+        ("0.1", "-2.3"),
+        ("0.001", "64.123"),
+    ]
+    assert found[2]["dataGeneralizations"] == "coordinates rounded to 0.001 degree"
     assert len(rows(tmp_path / "dwc" / "multimedia.csv")) == 6
 
 

@@ -23,6 +23,7 @@ from tests.export_record import (
     sample_in,
 )
 from tests.records import ask
+from trapsort import __version__
 from trapsort.interchange import FORMATS
 from trapsort.interchange.names import kind_of, taxon_of
 from trapsort.interchange.visits import seen_in
@@ -190,6 +191,7 @@ def test_camtrapr_tables(
     out = tmp_path / "camtrapr"
     assert export(sample, "camtrapr", "--out", out) == 0
     assert capsys.readouterr().err.splitlines() == [
+        "event: 60 min, lastRecord",
         "1 station without a deployment: Setup_date and Retrieval_date are the days of the first"
         " and last record; trapsort deployments import FILE says better",
         "positions are rounded by the most threatened species of each station (--precision)",
@@ -209,6 +211,12 @@ def test_camtrapr_tables(
         "Station,latitude,longitude,Setup_date,Retrieval_date\n"
         "S1,-2.3,34.8,2026-02-28,2026-03-31\n"
         "S2,64.123,-21.988,2026-03-05,2026-03-05\n"
+    )
+    assert (out / "about.txt").read_text(encoding="utf-8") == (
+        "event: 60 min, lastRecord\n"
+        "what counts: what people or the model named\n"
+        "positions: rounded\n"
+        f"written by trapsort {__version__}\n"
     )
 
 
@@ -330,6 +338,7 @@ def test_workbook(sample: Sample, tmp_path: Path) -> None:
         (None, None, None, 4, 0, 2),
     ]
     assert sheets["Deployments"][1][:4] == ("S1-2026", "S1", -2.3, 34.8)
+    assert [row[-1] for row in sheets["Deployments"]] == ["coordinatePrecision", 0.1, 0.001]
     paths = [row[-1] for row in sheets["Sightings"]]
     assert any(path.startswith("=a..b") for path in paths)  # text, no formula
     assert {cell.data_type for row in book["Sightings"].iter_rows() for cell in row} <= {"s", "n"}

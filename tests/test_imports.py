@@ -17,9 +17,10 @@ PACKAGE = ROOT / "trapsort"
 
 # A room imports only rooms before it.
 FLOW = """
-    errors alert_rules settings mounts scan fingerprint exif memory decode bundle session ensemble profile explain
-    labelled measures evaluate thresholds redlist blur utm moments store deployments survey lock in_hand pipeline audit archive
-    cards changes watch daemon doctor reports interchange alerts schedule web cli
+    errors alert_rules settings mounts scan fingerprint exif memory decode bundle session ensemble
+    profile explain labelled measures evaluate thresholds redlist blur utm moments store
+    deployments survey lock in_hand pipeline audit archive cards changes watch daemon doctor
+    reports interchange alerts schedule web cli
 """
 ORDER = FLOW.split()
 # `demo` stands beside the flow: it draws photos and may know nothing of what becomes of them.

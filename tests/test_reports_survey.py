@@ -588,8 +588,11 @@ def test_the_command_writes_page_figures_tables_and_workbook(
         with Image.open(path) as picture:
             assert picture.width == round(style.WIDTH * style.DOTS_PER_INCH)
     assert sorted(path.stem for path in (tmp_path / "t").iterdir()) == sorted(
-        ["species", "stations", *(name for name in figures if name != "map")]
+        ["about", "species", "stations", *(name for name in figures if name != "map")]
     )
+    about = (tmp_path / "t" / "about.csv").read_text(encoding="utf-8")
+    assert about.startswith("what,how\ntitle,")
+    assert "Rule lastRecord, 60 minutes: a photo begins an event where" in about
     assert "Written" not in Page(out.read_text(encoding="utf-8")).text
 
 

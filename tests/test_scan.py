@@ -298,6 +298,6 @@ def test_every_name_is_found_once_and_in_byte_order(
 def test_every_reason_says_what_to_do() -> None:
     assert " ".join(REASONS) == (
         "empty not_an_image unsupported truncated too_large unreadable changed link special_file"
-        " decode_failed no_memory failed unclassified"
+        " decode_failed no_memory fatal failed unclassified"
     )
     assert all(text.endswith(".") and text.isprintable() for text in REASONS.values())

@@ -152,6 +152,10 @@ def test_frames_become_a_sequence_with_an_answer_of_its_own(store: Store, url: s
         "DCIM/4.jpg": None,
         "other/5.jpg": None,
     }
+    beside = {each.path: (each.label, each.sequence_label) for each in store.sightings()}
+    assert beside["DCIM/1.jpg"] == ("Lion", "Lion")
+    assert beside["DCIM/2.jpg"] == (None, "Lion")  # the frame abstains, its burst does not
+    assert beside["DCIM/4.jpg"] == ("Lion", None)
     before = ask(url, "SELECT * FROM sequence_predictions"), bursts(store)
     store.group(model, RULE)
     assert (ask(url, "SELECT * FROM sequence_predictions"), bursts(store)) == before

@@ -130,7 +130,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path) ->
     assert caught.value.message == f"unknown setting 'databse' in {config}"
     assert caught.value.hint == (
         "known settings: db, bundle, profile, taxon, red_list, verbosity, log_file, workers, "
-        "report_at, report_dir, station"
+        "report_at, report_dir, station, alerts"
     )
     with pytest.raises(SettingsError) as caught:
         merged({}, environment={"TRAPSORT_WORKER": "2"})

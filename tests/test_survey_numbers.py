@@ -64,6 +64,29 @@ def test_camtraptor_counts_and_rates(mica: tuple[pd.DataFrame, pd.DataFrame]) ->
         assert found["formula"].unique() == [rates.FORMULAS[of]]
 
 
+@pytest.mark.parametrize(
+    ("kept", "of", "expected"),  # by hand from observations.csv
+    [
+        ({"lifeStage": "subadult"}, "individuals", {"Anas platyrhynchos": 11, "Anas strepera": 5}),
+        ({"lifeStage": "subadult"}, "sequences", {"Anas platyrhynchos": 3, "Anas strepera": 2}),
+        ({"sex": "female"}, "individuals", {"Anas strepera": 1}),
+        ({"sex": "unknown", "lifeStage": "unknown"}, "individuals", {"Anas platyrhynchos": 2}),
+    ],
+)
+def test_camtraptor_counts_of_some_individuals(
+    mica: tuple[pd.DataFrame, pd.DataFrame],
+    kept: dict[str, str],
+    of: str,
+    expected: dict[str, int],
+) -> None:
+    observations, deployments = mica
+    chosen = observations[(observations[list(kept)] == pd.Series(kept)).all(axis=1)]
+    places = pd.Index(deployments["deployment"])
+    counted = rates.counts(chosen, of=of, places=places, place="deployment")
+    at = counted[(counted["deployment"] == MALLARD) & (counted["n"] > 0)]
+    assert dict(zip(at["species"], at["n"], strict=True)) == expected
+
+
 EVENTS = pd.DataFrame(
     {
         "station": ["A", "A", "B", "B", "C"],
@@ -126,6 +149,11 @@ def test_accumulation_is_the_mean_and_variance_over_all_orders(shared: Path) -> 
     there = plots.to_numpy() > 0
     drawn = [there[random.permutation(50)[:10]].any(axis=0).sum() for _ in range(2000)]
     assert found["richness"].iloc[9] == pytest.approx(np.mean(drawn), abs=0.5)
+
+
+def test_units_with_one_species_each_do_not_vary() -> None:
+    found = pd.DataFrame(np.eye(2, dtype=bool), columns=["Lion", "Ox"])
+    assert list(accumulation.exact(found)["sd"]) == [0, 0]
 
 
 def test_units_of_accumulation() -> None:

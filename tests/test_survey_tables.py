@@ -233,6 +233,21 @@ def test_rates_name_their_formula() -> None:
     assert lines(stations, "station", "species", "n") == ["A Lion 3", "B Lion 0"]
 
 
+def test_rates_say_what_has_no_effort() -> None:
+    elsewhere = [
+        detection("2024-03-02T06:00:00", station=""),
+        detection("2024-03-02T09:00:00", station=""),
+        detection("2024-03-02T06:00:00", station="Z"),
+    ]
+    found = study([*DETECTIONS, *elsewhere], DEPLOYMENTS, DAYS, Choices())
+    table = tables.rates(found, "events", by_station=False)
+    assert lines(table, "species", "n") == ["African_Elephant 2", "Lion 3"]
+    said = "3 events left out, of Z, no station: no deployment says when cameras stood there"
+    assert table.notes[3:] == (said,)
+    assert tables.occupancy(found).notes[1:] == (said,)
+    assert tables.occupancy(made()).notes[1:] == ()
+
+
 def test_occupancy() -> None:
     table = tables.occupancy(made())
     assert lines(table, "species", "stations", "watched", "occupancy") == [

@@ -22,6 +22,7 @@ COLUMNS = (
     *("bait", "habitat", "comments", "latitude", "longitude", "problems", "corrections"),
 )
 TABLE = ("name", "station", "camera", "start", "end", "problems", "corrections")
+FIRST_SECOND, LAST_SECOND = "T00:00:00", "T23:59:59"  # of a day given without a time
 UNMATCHED = ("photo_id", "path", "card", "station", "camera_time", "serial", "why")
 UNMATCHED_TABLE = ("camera_time", "station", "why", "path")
 
@@ -99,6 +100,9 @@ def list_deployments(settings: Settings, /, *, unmatched: bool, form: str) -> No
             "problems": "; ".join(f"{start} to {end}" for start, end in row.problems),
             "corrections": len(row.corrections) or None,
         }
+        if form == "table":
+            cells["start"] = (row.start or "").removesuffix(FIRST_SECOND)
+            cells["end"] = (row.end or "").removesuffix(LAST_SECOND)
         listed.append([cells[each] if each in cells else getattr(row, each) for each in columns])
     write_listing(columns, listed, form)
 

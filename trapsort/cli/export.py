@@ -32,8 +32,8 @@ _FILTERS = (
     click.option(
         "--iucn", multiple=True, metavar="CATEGORY", help="Only this Red List category, e.g. VU."
     ),
-    day_option("--since", help="Only from this camera date on."),
-    day_option("--until", help="Only to this camera date, included."),
+    day_option("--since", help="Only from this day on."),
+    day_option("--until", help="Only to this day, included."),
     click.option("--station", metavar="NAME", help="Only this station."),
     click.option(
         "--min-probability", type=click.FloatRange(0, 1), metavar="P",

@@ -22,7 +22,11 @@ Row = Sequence[Cell]
 F = TypeVar("F", bound=Callable[..., object])
 
 PAGE_ROWS = 500  # a table's columns fit the rows of one page
-LONG = ("path", "detail", "error", "bundle", "card")  # columns that may take more than one line
+# Columns that may take more than one line, and how narrow they may become.
+LONG = ("path", "detail", "error", "bundle", "card", "why", "problems")
+LONG_WIDTH = 20
+GAP = 2  # between columns
+WHOLE_FROM = 1_000  # from here on four digits could be powers of ten: 1.263e+04 days
 EMPTY = (None, "", False)  # a column of a page that holds nothing else is left out
 NARROWEST = 60  # below this a table is unreadable, and scrolling sideways is better
 
@@ -42,6 +46,26 @@ def format_option(*formats: str) -> Callable[[F], F]:
 def write_listing(columns: Sequence[str], rows: Iterable[Row], form: str) -> None:
     """Print rows in one of `FORMS`; every row has the length of `columns`."""
     write_text(FORMS[form](columns, rows))
+
+
+def write_matrix(columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Print a matrix for people: every column, as many at a time as fit beside the first."""
+    cells = [tuple(map(shown, row)) for row in rows]
+    widths = [max(map(len, column)) + GAP for column in zip(columns, *cells, strict=True)]
+    blocks: list[list[int]] = []
+    room = 0
+    for place, width in enumerate(widths[1:], start=1):
+        if width > room or not blocks:
+            blocks.append([0])
+            room = _width() + GAP - widths[0]
+        blocks[-1].append(place)
+        room -= width
+    for number, block in enumerate(blocks if cells else []):
+        part = [tuple(row[place] for place in block) for row in cells]
+        page = _page([columns[place] for place in block], part, whole=True)
+        write_text([("\n" if number else "") + page])
+    if not cells:
+        click.echo("nothing found", err=True)
 
 
 def write_text(chunks: Iterable[str]) -> None:
@@ -100,7 +124,10 @@ def _geojson(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
-    """Yield pages of a plain table, at most as wide as the terminal (100 without one)."""
+    """Yield pages of a plain table, as wide as the terminal (100 without one).
+
+    Where that is too narrow it is wider: a name or a time that is cut off would be a wrong one.
+    """
     remaining = iter(rows)
     number = 0
     while page := list(itertools.islice(remaining, PAGE_ROWS)):
@@ -110,27 +137,41 @@ def _table(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
         click.echo("nothing found", err=True)
 
 
-def _page(columns: Sequence[str], rows: Sequence[Row]) -> str:
+def _width() -> int:
+    return max(NARROWEST, shutil.get_terminal_size((100, 24)).columns)
+
+
+def _page(columns: Sequence[str], rows: Sequence[Row], *, whole: bool = False) -> str:
+    """Return a page, of empty columns too where it is to be whole."""
     import io
 
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    used = [i for i in range(len(columns)) if any(row[i] not in EMPTY for row in rows)]
-    for place in used:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, GAP, 0, 0))
+    used = [
+        place
+        for place in range(len(columns))
+        if whole or any(row[place] not in EMPTY for row in rows)
+    ]
+    cells = [[shown(row[place]) for place in used] for row in rows]
+    needed = 0
+    for name, column, place in zip(
+        (columns[p] for p in used), zip(*cells, strict=True), used, strict=True
+    ):
         numbers = all(isinstance(row[place], int | float | None) for row in rows)
+        is_long = name in LONG
         table.add_column(
-            columns[place],
-            overflow="fold",
-            no_wrap=columns[place] not in LONG,
-            justify="right" if numbers else "left",
+            name, overflow="fold", no_wrap=not is_long, justify="right" if numbers else "left"
         )
-    for row in rows:
-        table.add_row(*(Text(shown(row[place])) for place in used))
+        widest = max(map(cell_len, (name, *column)))
+        needed += GAP + (min(widest, LONG_WIDTH) if is_long else widest)
+    for row_cells in cells:
+        table.add_row(*map(Text, row_cells))
     page = io.StringIO()
-    width = max(NARROWEST, shutil.get_terminal_size((100, 24)).columns)
+    width = max(_width(), needed)
     Console(file=page, width=width, force_terminal=sys.stdout.isatty()).print(table)
     return "".join(line.rstrip() + "\n" for line in page.getvalue().splitlines())
 
@@ -156,7 +197,7 @@ def _(value: bool) -> str:
 
 @shown.register(float)
 def _(value: float) -> str:
-    return f"{value:.4g}"
+    return f"{value:.4g}" if abs(value) < WHOLE_FROM else f"{value:.0f}"
 
 
 FORMS: dict[str, Callable[[Sequence[str], Iterable[Row]], Iterator[str]]] = {

@@ -137,11 +137,14 @@ def nightly_set(settings: Settings, /, *, day: date | None, out: Path) -> None:
 )  # fmt: skip
 @click.option("--title", default="Camera-trap survey", show_default=True, help="Its heading.")
 @day_option("--date", "day", help="Print this as the day on which it was written.")
-@day_option("--since", help="From this day on (true local time).")
+@day_option("--since", help="Only from this day on (true local time).")
 @day_option("--until", help="To this day, included.")
 @click.option("--station", metavar="NAME", help="Only this station.")
 @click.option(
-    "--species", multiple=True, metavar="NAME", help="Only this label or scientific name; again."
+    "--species",
+    multiple=True,
+    metavar="NAME",
+    help="Only this label or scientific name; may be repeated.",
 )
 @click.option("--reviewed-only", is_flag=True, help="Count only what a person has named.")
 @click.option(
@@ -218,7 +221,7 @@ def survey(
     if figures is not None:
         write_figures(list(made.parts.values()), figures)
     if tables is not None:
-        write_tables(made.tables, tables)
+        write_tables(made, tables)
     if xlsx is not None:
         made.write_workbook(xlsx)
     click.echo(f"written to {out}", err=True)

@@ -34,8 +34,8 @@ TABLE = ("camera_time", "station", "sighting", "iucn", "probability", "reviewed"
 @click.option(
     "--iucn", multiple=True, metavar="CATEGORY", help="Only this Red List category, e.g. VU."
 )
-@day_option("--since", help="Only from this camera date on.")
-@day_option("--until", help="Only to this camera date, included.")
+@day_option("--since", help="Only from this day on.")
+@day_option("--until", help="Only to this day, included.")
 @click.option("--station", metavar="NAME", help="Only this station.")
 @click.option(
     "--min-probability", type=click.FloatRange(0, 1), metavar="P", help="Only at least this sure."

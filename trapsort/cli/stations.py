@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from trapsort.cli import common_options
-from trapsort.cli.listing import FORMS, format_option, write_listing
+from trapsort.cli.listing import FORMS, Row, format_option, write_listing
 from trapsort.cli.options import open_existing, shared_options
 from trapsort.cli.work import say
 from trapsort.settings import Settings
@@ -56,4 +56,13 @@ def list_stations(settings: Settings, /, *, form: str) -> None:
     """List the stations with their positions, degrees north and east."""
     with open_existing(settings.db) as store:
         found = store.stations()
-    write_listing(COLUMNS, ((row.name, row.latitude, row.longitude) for row in found), form)
+    rows: list[Row] = [(row.name, row.latitude, row.longitude) for row in found]
+    if form == "table":
+        shown = _shown_degrees
+        rows = [(row.name, shown(row.latitude), shown(row.longitude)) for row in found]
+    write_listing(COLUMNS, rows, form)
+
+
+def _shown_degrees(degrees: float | None) -> str:
+    """Return degrees to about a metre: four digits of a number would be a rounded place."""
+    return "" if degrees is None else f"{degrees:.5f}"

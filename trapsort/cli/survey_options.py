@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec
 import click
 
 from trapsort.cli import common_options
-from trapsort.cli.listing import format_option, shown, write_listing
+from trapsort.cli.listing import Row, format_option, write_listing, write_matrix
 from trapsort.cli.options import day_option, open_existing
 from trapsort.settings import Settings
 
@@ -135,12 +135,15 @@ def survey_options(command: Callable[Concatenate[Chosen, P], None]) -> Callable[
 
 
 def print_table(chosen: Chosen, table: Table, *, matrix: bool = False) -> None:
-    """Print a table, and its notes on stderr; of a matrix every column, also those of zeros."""
+    """Print a table, and its notes on stderr; a matrix for people in blocks of columns."""
     for note in table.notes:
         click.echo(note, err=True)
     if chosen.form != "table":
         write_listing(table.columns, table.rows(), chosen.form)
         return
     brief = table.for_people()
-    rows = (tuple(map(shown, row)) for row in brief.rows()) if matrix else brief.rows()
-    write_listing(brief.columns, rows, chosen.form)
+    (write_matrix if matrix else _write_table)(brief.columns, brief.rows())
+
+
+def _write_table(columns: Sequence[str], rows: Iterable[Row]) -> None:
+    write_listing(columns, rows, "table")

@@ -29,7 +29,7 @@ from trapsort.interchange.names import (
 )
 from trapsort.interchange.place import Table, check_place, new_folder
 from trapsort.interchange.sites import Site, Sites, check_positions
-from trapsort.interchange.visits import VISIT_SECONDS, Seen, seen_in, visits
+from trapsort.interchange.visits import VISIT_SECONDS, Seen, rule_text, seen_in, visits
 
 if TYPE_CHECKING:
     from trapsort.store import SightingQuery, Store
@@ -91,10 +91,16 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What is known once all photos are through: the deployments and what describes the package."""
+    """What is known once all photos are through: the deployments and what describes the package.
+
+    `precisions` are degrees by deploymentID, in the order of the deployments; `rule` says what an
+    event is.
+    """
 
     deployments: list[dict[str, Any]]
     description: dict[str, Any]
+    precisions: list[float]
+    rule: str
     exported: Exported
 
 
@@ -165,10 +171,14 @@ def gather(
     rows = [deployment_row(site) for site in used]
     for row in rows:
         tables.check_deployment(row)
-    description = metadata(about, rows, writer.met, max(site.precision for site in used))
+    precisions = [site.precision for site in used]
+    description = metadata(about, rows, writer.met, max(precisions))
+    rule = rule_text(visit_seconds)
+    description["description"] = f"An event is {rule}."
     tables.check_species(writer.met.species, description["taxonomic"])
     photos = sum(site.photos for site in used)
-    return Gathered(rows, description, Exported(photos, _notes(sites, used, about)))
+    notes = (f"event: {rule}", *_notes(sites, used, about))
+    return Gathered(rows, description, precisions, rule, Exported(photos, notes))
 
 
 def _sited(

@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trapsort import __version__
 from trapsort.blur import EXACT, blurred
 from trapsort.errors import InputError
 from trapsort.interchange.exported import Exported, counted
@@ -28,7 +29,7 @@ RECORDS = (
     *("Directory", "FileName", "n_images"),
 )
 STATIONS = ("Station", "latitude", "longitude", "Setup_date", "Retrieval_date")
-FILES = ("records.csv", "stations.csv")
+FILES = ("records.csv", "stations.csv", "about.txt")
 DAY = timedelta(days=1)
 
 Span = tuple[date, date]
@@ -44,7 +45,7 @@ def export(
     precision: float | None = None,
     force: bool = False,
 ) -> Exported:
-    """Write records.csv and stations.csv into the folder `out`.
+    """Write records.csv, stations.csv and about.txt, which names the rule, into the folder `out`.
 
     Raises:
         InputError: no photo of a species has a station and a time, or `out` cannot be written.
@@ -74,7 +75,26 @@ def export(
         labels = store.labels_at() if precision is None else {}
         places = Precisions(labels, precision)
         _write_stations(folder / FILES[1], stations, effort, places)
-    return Exported(photos=records.rows, notes=tuple(_notes(store, counting, effort, precision)))
+        about = _about(counting, minutes, rule, precision)
+        (folder / FILES[2]).write_text("\n".join(about) + "\n", encoding="utf-8", newline="\n")
+    return Exported(
+        photos=records.rows, notes=(about[0], *_notes(store, counting, effort, precision))
+    )
+
+
+def _about(counting: Counting, minutes: float, rule: str, precision: float | None) -> list[str]:
+    """Say what the tables cannot: what an event is, and what counts."""
+    from trapsort.survey.events import rule_text
+
+    sure = counting.min_probability
+    return [
+        f"event: {rule_text(minutes, rule)}",
+        "what counts: "
+        + ("what people named" if counting.reviewed_only else "what people or the model named")
+        + ("" if sure is None else f", the model with a probability of {sure:g} or more"),
+        f"positions: {'exact' if precision == EXACT else 'rounded'}",
+        f"written by trapsort {__version__}",
+    ]
 
 
 def _animals(store: Store, counting: Counting) -> Iterator[Detection]:

@@ -64,7 +64,10 @@ def export(
         found = camtrap_dp.gather(
             store, query, scratch, about=about, precision=precision, visit_seconds=visit_seconds
         )
-        deployments = {row["deploymentID"]: _as_text(row) for row in found.deployments}
+        deployments = {
+            row["deploymentID"]: _as_text(row) | _own(precision, found.rule)
+            for row, precision in zip(found.deployments, found.precisions, strict=True)
+        }
         unnamed = _write(folder, scratch, deployments, description_of(found.description))
     return Exported(found.exported.photos, (*found.exported.notes, *_unnamed_note(unnamed)))
 
@@ -90,6 +93,11 @@ def _as_text(row: Mapping[str, Any]) -> dict[str, str]:
     """Return a deployment as its table would hold it."""
     values = ((name, row.get(name)) for name in tables.DEPLOYMENTS)
     return {name: "" if value is None else str(value) for name, value in values}
+
+
+def _own(precision: float, rule: str) -> dict[str, str]:
+    """What a record knows of a deployment beside the columns of a package."""
+    return {"coordinatePrecision": f"{precision:g}" if precision else "", "rule": rule}
 
 
 def _unnamed_note(unnamed: int) -> tuple[str, ...]:
@@ -146,10 +154,7 @@ def _occurrences(
         "collectionCode": about.collection,
         "datasetName": about.name,
         "basisOfRecord": "MachineObservation",
-        "dataGeneralizations": (
-            f"coordinates rounded to {about.precision} degree" if about.precision else ""
-        ),
-        "coordinatePrecision": about.precision,
+        **_precision(about.precision),
         "occurrenceStatus": "present",
         "samplingProtocol": "camera trap",
         "geodeticDatum": "EPSG:4326",
@@ -172,6 +177,11 @@ def _occurrences(
         yield {**dataset, **place, **_occurrence(row, remarks, about.taxon_ids)}
 
 
+def _precision(degrees: str) -> dict[str, str]:
+    rounded = f"coordinates rounded to {degrees} degree" if degrees else ""
+    return {"dataGeneralizations": rounded, "coordinatePrecision": degrees}
+
+
 def _place(row: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, str]]:
     """Return the terms of a deployment, and what the remarks on its events begin and end with."""
     depth, height = number(row["cameraDepth"]), number(row["cameraHeight"])
@@ -192,7 +202,10 @@ def _place(row: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, str]]:
     bait = {"true": " with bait", "false": " without bait"}.get(row["baitUse"].lower(), "")
     feature = FEATURES.get(row["featureType"])
     begin = f"camera trap{bait}{f' near {feature}' if feature else ''}"
-    return terms, (begin, row["deploymentComments"])
+    if "coordinatePrecision" in row:  # a package has one for all of its deployments
+        terms |= _precision(row["coordinatePrecision"])
+    rule = f"event: {row['rule']}" if "rule" in row else ""
+    return terms, (begin, " | ".join(filter(None, (row["deploymentComments"], rule))))
 
 
 def _occurrence(

@@ -233,7 +233,11 @@ def check_positions(sites: Iterable[Site]) -> None:
         parts.append(f"{counted(len(cards), 'card')} without a station ({_some(cards)})")
     hints = []
     if cards:
-        hints.append("give each card its station: trapsort ingest CARD --station NAME")
+        hints += [
+            "give each card its station: trapsort ingest CARD --station NAME",
+            "or a deployment that holds its photos; trapsort deployments list --unmatched says why"
+            " none does",
+        ]
     hints.append(
         "write the stations' coordinates into a CSV file (station,latitude,longitude), then:"
         " trapsort stations import FILE"

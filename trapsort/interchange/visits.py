@@ -20,6 +20,11 @@ VISIT_SECONDS = 120
 Key = TypeVar("Key")
 
 
+def rule_text(seconds: float) -> str:
+    """'photos of a camera no more than 120 s apart, and the frames of one trigger'."""
+    return f"photos of a camera no more than {seconds:g} s apart, and the frames of one trigger"
+
+
 @dataclass(slots=True)
 class Seen:
     """What photos of a visit show alike: `count` is the greatest in one photo.

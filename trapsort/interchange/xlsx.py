@@ -28,7 +28,10 @@ SIGHTINGS = (
     *("probability", "reason", "reviewed", "card", "path"),
 )
 SPECIES = ("species", "scientific_name", "iucn", "photos", "reviewed", "stations")
-DEPLOYMENTS = ("deployment", "station", "latitude", "longitude", "start", "end", "photos")
+DEPLOYMENTS = (
+    *("deployment", "station", "latitude", "longitude", "start", "end", "photos"),
+    "coordinatePrecision",  # degrees to which the position is rounded
+)
 WIDTHS = {"path": 34, "card": 24, "time": 20, "scientific_name": 26, "start": 26, "end": 26}
 USUAL_WIDTH = 15
 MOST_ROWS = 1_048_576  # of a sheet, the header among them
@@ -167,4 +170,5 @@ def _deployments(sites: Sites) -> Iterator[tuple[Any, ...]]:
     for site in sites.used:
         place = (None, None) if site.exact is None else site.position
         span = (site.start.replace("T", " "), site.end.replace("T", " "))
-        yield (site.name, site.station, *place, *span, site.photos)
+        precision = (site.exact and site.precision) or None  # none of no place, or an exact one
+        yield (site.name, site.station, *place, *span, site.photos, precision)

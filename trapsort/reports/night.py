@@ -89,7 +89,7 @@ def _where(row: Mapping[str, Cell]) -> str:
 def _sure(row: Mapping[str, Cell]) -> str:
     if row["reviewed"]:
         return ", seen by a person"
-    return f", probability {float(row['probability']):.0%}" if row["probability"] else ""
+    return f", probability {float(row['probability']):.1%}" if row["probability"] else ""
 
 
 def _listed(heading: str, lines: Sequence[str]) -> Iterator[str]:

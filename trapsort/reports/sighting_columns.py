@@ -28,4 +28,5 @@ COLUMNS = (
     "utc_offset",
     "count",
     "sequence_id",
+    "sequence_label",
 )

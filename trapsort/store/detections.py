@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from trapsort.redlist import red_list
-from trapsort.store.query import labels_of, photos_at, photos_with, stream
+from trapsort.store.query import SEQUENCE_LABEL, labels_of, photos_at, photos_with, stream
 from trapsort.store.rows import Counting, Detection
-from trapsort.store.tables import models, sequence_predictions, sightings
+from trapsort.store.tables import sightings
 
 NO_SPECIES = (
     *("unknown", "blank", "unclassified", "animal", "other_animal", "vehicle"),
@@ -20,21 +20,10 @@ NO_SPECIES = (
 view = sightings.c
 COLUMNS = [view[name] for name in Detection.__slots__ if name in view]
 
-# What the model that was used last says of the photo's sequence.
-_SEQUENCE_LABEL = (
-    select(sequence_predictions.c.label)
-    .join(models)
-    .where(sequence_predictions.c.sequence_id == view.sequence_id)
-    .order_by(models.c.last_used.desc())
-    .limit(1)
-    .scalar_subquery()
-    .label("sequence_label")
-)
-
 
 def find_detections(connection: Connection, counting: Counting) -> Iterator[Detection]:
     """Stream what counts, in the order of the photos."""
-    columns = (*COLUMNS, _SEQUENCE_LABEL)
+    columns = (*COLUMNS, SEQUENCE_LABEL)
     statement = select(*columns).where(*_conditions(counting)).order_by(view.photo_id)
     for row in stream(connection, statement):
         station, sha256 = row["station"] or "", bytes(row["sha256"]).hex()

@@ -43,6 +43,9 @@ class Asked:
         """Yield the conditions beside those of the query."""
         if self.max_probability is not None:
             yield view.probability <= self.max_probability
+            # By index: the view's probability is no column with one.
+            said = select(regions.c.photo_id).join(predictions)
+            yield view.photo_id.in_(said.where(predictions.c.probability <= self.max_probability))
         if self.card_id is not None:
             here = (places_seen.c.card_id == self.card_id, places_seen.c.superseded.is_(None))
             yield view.photo_id.in_(select(places_seen.c.photo_id).where(*here))

@@ -13,7 +13,9 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Connection,
+    ScalarSelect,
     Select,
+    case,
     exists,
     false,
     func,
@@ -31,6 +33,7 @@ from trapsort.store.tables import (
     NO_DETECTOR,
     attributions,
     cards,
+    clock_corrections,
     models,
     photos,
     places_seen,
@@ -39,6 +42,7 @@ from trapsort.store.tables import (
     red_list,
     regions,
     reviews,
+    sequence_predictions,
     sightings,
     stations,
 )
@@ -47,13 +51,26 @@ from trapsort.store.write import root_text
 ROWS_AT_ONCE = 500  # rows that a stream holds in memory
 HASHES_AT_ONCE = 10_000
 UNKNOWN = "unknown"  # how people name a sighting without a label
+EARLIEST, LATEST = "", "9999-12-31T23:59:59"  # no camera time is before or after
 COUNTS = ("species", "station", "day", "iucn", "hour")
 
 view = sightings.c
 # The Red List columns of a sighting are those of the list that the query names.
 SIGHTING_COLUMNS = [
-    view[name] for name in Sighting.__slots__ if name not in ("scientific_name", "iucn")
+    view[name]
+    for name in Sighting.__slots__
+    if name not in ("scientific_name", "iucn", "sequence_label")
 ]
+# What the model that was used last says of the photo's sequence.
+SEQUENCE_LABEL = (
+    select(sequence_predictions.c.label)
+    .join(models)
+    .where(sequence_predictions.c.sequence_id == view.sequence_id)
+    .order_by(models.c.last_used.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("sequence_label")
+)
 
 
 def find_sightings(
@@ -62,7 +79,8 @@ def find_sightings(
     """Stream sightings by camera time (none last), path and photo; `more` are conditions."""
     listed = read_red_list(query.red_list)
     order = (view.camera_time.asc().nulls_last(), view.path_bytes, view.photo_id)
-    statement = select(*SIGHTING_COLUMNS).where(*conditions(query, listed), *more).order_by(*order)
+    columns = (*SIGHTING_COLUMNS, SEQUENCE_LABEL)
+    statement = select(*columns).where(*conditions(query, listed), *more).order_by(*order)
     for row in stream(connection, statement):
         sha256, label = bytes(row["sha256"]).hex(), row["label"]
         name, iucn = listed.scientific_name(label), listed.category(label)
@@ -80,9 +98,9 @@ def count_sightings(
     groups: dict[str, ColumnElement[str | None]] = {
         "species": view.label,
         "station": view.station,
-        "day": func.substr(view.camera_time, 1, 10),
+        "day": func.substr(view.time, 1, 10),  # by a clock put right, as the hour
         "iucn": view.label,
-        "hour": func.substr(view.time, 12, 2),  # of the day, by a clock put right
+        "hour": func.substr(view.time, 12, 2),
     }
     if by not in groups:
         raise InputError(f"cannot count by {by}", f"choose one of {', '.join(COUNTS)}")
@@ -199,9 +217,13 @@ def conditions(query: SightingQuery, listed: RedList) -> Iterator[ColumnElement[
             [e.label for e in entries if any(matches(e.category, each) for each in query.iucn)]
         )
     if query.since is not None:
-        yield view.camera_time >= query.since.isoformat()
+        first = query.since.isoformat()
+        yield view.time >= first
+        yield view.camera_time >= _unless_corrected(first, EARLIEST)
     if query.until is not None:
-        yield view.camera_time <= f"{query.until.isoformat()}T23:59:59"
+        last = f"{query.until.isoformat()}T23:59:59"
+        yield view.time <= last
+        yield view.camera_time <= _unless_corrected(last, LATEST)
     if query.recorded_since is not None:
         yield view.recorded >= query.recorded_since
     if query.recorded_until is not None:
@@ -217,6 +239,12 @@ def conditions(query: SightingQuery, listed: RedList) -> Iterator[ColumnElement[
         yield view.reviewed == query.reviewed
     if query.card is not None:
         yield view.photo_id.in_(_on_card(query.card))
+
+
+def _unless_corrected(time: str, bound: str) -> ScalarSelect[str]:
+    """Return a bound of camera times, which have an index, that leaves out no true time."""
+    corrected = exists(select(clock_corrections.c.id))
+    return select(case((corrected, bound), else_=time)).scalar_subquery()
 
 
 def labels_of(species: Iterable[str], listed: RedList) -> list[str]:

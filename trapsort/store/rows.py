@@ -90,7 +90,8 @@ class Sighting:
     says which, and the fields of the other are None. `label` is None where the model abstained, for
     `reason`; `count` is the reviewer's, else 1 where there is a label. `path` and `card` are the
     first place where the photo was seen and nothing took its place, `flags` are sorted and
-    separated by spaces, the position is the station's, else the camera's.
+    separated by spaces, the position is the station's, else the camera's. `sequence_label` is what
+    the frames of its sequence say together: None where they abstain, are one, or nobody asked.
     """
 
     photo_id: int
@@ -118,6 +119,7 @@ class Sighting:
     flags: str
     latitude: float | None
     longitude: float | None
+    sequence_label: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,7 @@ class SightingQuery:
 
     `species` names labels or scientific names ('unknown': those without a label), `iucn` categories
     that lie within a label's range, `card` a folder where the photo was ever seen and nothing took
-    its place. `since` and `until` are camera dates, `recorded_since` and `recorded_until` UTC text.
+    its place. `since` and `until` are true dates, `recorded_since` and `recorded_until` UTC text.
     `min_probability` is asked of models only: what a person said passes.
     """
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from trapsort.errors import InputError
 
 UNITS = ("station-day", "station", "day")
+NOISE = 1e-14  # a variance below this is what sums of some ten species round to, not one
 
 
 def incidence(records: pd.DataFrame, *, unit: str = "station-day") -> pd.DataFrame:
@@ -45,11 +46,12 @@ def exact(found: pd.DataFrame, *, units: int | None = None) -> pd.DataFrame:
     together = np.nan_to_num(together)
     np.fill_diagonal(together, 1.0)
     variance = np.einsum("is,st,it->i", spread, together, spread, optimize=True)
+    variance[variance < NOISE] = 0
     return pd.DataFrame(
         {
             "sites": sites,
             "richness": (1 - missed).sum(axis=1),
-            "sd": np.sqrt(np.maximum(variance, 0)),
+            "sd": np.sqrt(variance),
         }
     )
 

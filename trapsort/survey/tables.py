@@ -101,16 +101,28 @@ def rates(study: Study, of: str, *, by_station: bool) -> Table:
     counted = rates_of.counts(rows, of=of, places=study.effort.index)
     made = rates_of.rates if by_station else rates_of.survey_rates
     table = made(counted, study.effort, of=of)
+    notes = (f"rate: {rates_of.FORMULAS[of]}", _effort_note(study), f"event: {study.rule}")
     return Table(
         table.assign(rule=study.rule, effort_definition=study.choices.effort),
-        (f"rate: {rates_of.FORMULAS[of]}", _effort_note(study), f"event: {study.rule}"),
+        (*notes, *_without_effort(study)),
     )
+
+
+def _without_effort(study: Study) -> Iterator[str]:
+    """Say what a rate cannot count: events where nobody knows how long a camera watched."""
+    known = study.events["station"].isin(study.effort.index)
+    if left_out := int((~known).sum()):
+        places = sorted({name or "no station" for name in study.events.loc[~known, "station"]})
+        events = "1 event" if left_out == 1 else f"{left_out:,} events"
+        named = ", ".join(places)
+        yield f"{events} left out, of {named}: no deployment says when cameras stood there"
 
 
 def occupancy(study: Study) -> Table:
     """Naive occupancy by species."""
     table = rates_of.naive_occupancy(study.records, study.effort)
-    return Table(table.assign(rule=study.rule), (f"occupancy: {rates_of.OCCUPANCY}",))
+    notes = (f"occupancy: {rates_of.OCCUPANCY}", *_without_effort(study))
+    return Table(table.assign(rule=study.rule), notes)
 
 
 def history(study: Study, *, effort_matrix: bool, **options: object) -> Table:

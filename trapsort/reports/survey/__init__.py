@@ -105,11 +105,14 @@ def write_figures(parts: Sequence[Part], folder: Path) -> list[Path]:
     return written
 
 
-def write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
-    """Write each table as CSV; return the files; raises InputError."""
+def write_tables(report: SurveyReport, folder: Path) -> list[Path]:
+    """Write each table as CSV, and about.csv with their rules; return them; raises InputError."""
+    from trapsort.reports.csv_file import csv_line
     from trapsort.reports.survey.tables import csv_lines
 
-    written = [folder / f"{table.name}.csv" for table in tables]
-    for path, table in zip(written, tables, strict=True):
+    about = folder / "about.csv"
+    write_lines(about, map(csv_line, (("what", "how"), *report.about)), make_folder=True)
+    written = [folder / f"{table.name}.csv" for table in report.tables]
+    for path, table in zip(written, report.tables, strict=True):
         write_lines(path, csv_lines(table), make_folder=True)
-    return written
+    return [about, *written]

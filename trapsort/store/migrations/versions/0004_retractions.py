@@ -86,9 +86,7 @@ def upgrade() -> None:
         f"ALTER TABLE reviews ADD COLUMN retracts {number}"
         " CONSTRAINT fk_reviews_retracts REFERENCES reviews (id)"
     )
-    op.execute(
-        "CREATE INDEX ix_reviews_retracts ON reviews (retracts) WHERE retracts IS NOT NULL"
-    )
+    op.execute("CREATE INDEX ix_reviews_retracts ON reviews (retracts) WHERE retracts IS NOT NULL")
     op.execute(
         "CREATE INDEX ix_photos_near_duplicate_of ON photos (near_duplicate_of)"
         " WHERE near_duplicate_of IS NOT NULL"
