@@ -62,6 +62,8 @@ faults: $(DEV)/installed
 
 bench: $(DEV)/installed
 	$(DEV)/$(BIN)/python -m bench
+	$(DEV)/$(BIN)/python -m bench web
+	$(DEV)/$(BIN)/python -m bench export
 
 # The shipped bundle, whole: hours, and photographs below SHARED.
 train: $(DEV)/installed

@@ -70,6 +70,7 @@ def test_sidecars_stand_where_the_photos_do(sample: Sample, tmp_path: Path) -> N
     assert fox["lr:hierarchicalSubject"] == ["Species|Arctic Fox"]
     blank = read((out / "north/DCIM/IMG_0003.JPG.xmp").read_bytes())
     assert blank["dc:subject"] == ["blank"]
+    assert blank["lr:hierarchicalSubject"] == ["Kind|blank"]  # camtrapR counts what is a Species
 
 
 def test_copies_hold_keywords_and_the_same_pixels(sample: Sample, tmp_path: Path) -> None:

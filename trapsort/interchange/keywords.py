@@ -92,27 +92,28 @@ def packet_of(capture: Capture) -> bytes:
     """Return what a photo shows as XMP: the species, else the kind of thing."""
     if capture.label is not None and is_species(capture.label):
         return packet(common_name(capture.label), taxon_of(capture.label).scientific_name)
-    return packet(kind_of(capture.label, capture.reason, reviewed=capture.reviewed))
+    kind = kind_of(capture.label, capture.reason, reviewed=capture.reviewed)
+    return packet(kind, branch="Kind")  # whatever stands below Species counts as one in camtrapR
 
 
 @cache  # a million photos show a few species
-def packet(species: str, scientific_name: str = "") -> bytes:
-    """Return an XMP packet in UTF-8."""
+def packet(word: str, scientific_name: str = "", *, branch: str = "Species") -> bytes:
+    """Return an XMP packet in UTF-8 with a keyword, and the same below a branch of the tree."""
     for prefix, uri in SPACES.items():
         Xml.register_namespace(prefix, uri)
     meta = Xml.Element(f"{{{SPACES['x']}}}xmpmeta")
     about = Xml.SubElement(Xml.SubElement(meta, f"{{{RDF}}}RDF"), f"{{{RDF}}}Description")
     about.set(f"{{{RDF}}}about", "")
-    level = species.replace("|", "-").replace("/", "-")  # these two part the levels
+    level = word.replace("|", "-").replace("/", "-")  # these two part the levels
     for space, name, kind, words in (
-        ("dc", "subject", "Bag", [species, *([scientific_name] if scientific_name else [])]),
-        ("lr", "hierarchicalSubject", "Bag", [f"Species|{level}"]),
-        ("digiKam", "TagsList", "Seq", [f"Species/{level}"]),
+        ("dc", "subject", "Bag", [word, *([scientific_name] if scientific_name else [])]),
+        ("lr", "hierarchicalSubject", "Bag", [f"{branch}|{level}"]),
+        ("digiKam", "TagsList", "Seq", [f"{branch}/{level}"]),
     ):
         parent = Xml.SubElement(about, f"{{{SPACES[space]}}}{name}")
         listed = Xml.SubElement(parent, f"{{{RDF}}}{kind}")
-        for word in words:
-            Xml.SubElement(listed, f"{{{RDF}}}li").text = _printable(word)
+        for text in words:
+            Xml.SubElement(listed, f"{{{RDF}}}li").text = _printable(text)
     Xml.indent(meta, " ")
     body = Xml.tostring(meta, encoding="unicode")
     return f"{_PACKET}{body}\n<?xpacket end='w'?>\n".encode("utf-8", "backslashreplace")
