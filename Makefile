@@ -17,6 +17,9 @@ SHARED ?= ../shared/data
 DEMO := build/recipes
 WEIGHTS := $(if $(wildcard $(SHARED)/weights),$(SHARED)/weights,none)
 
+SHOWN := $(if $(filter-out none,$(WEIGHTS)),show-iucn11) show-iucn11-published show-rare-families \
+    show-rare-binary show-three-animals
+
 define recipe
 $(DEV)/$(BIN)/python -m training all --small --recipe training/recipes/$(1).toml \
     --data $(DEMO)/data/$(2) --weights $(WEIGHTS) --out $(DEMO)/$(1)
@@ -35,7 +38,7 @@ endef
 SOURCES := $(shell find trapsort exports -type f -not -name '*.pyc' 2>/dev/null)
 PACKAGING := setup.cfg pyproject.toml
 
-.PHONY: watch card test check faults bench docs train recipes clean
+.PHONY: watch card test check faults bench docs train recipes clean $(SHOWN)
 .DEFAULT_GOAL := test
 
 watch: card $(FIELD)/installed
@@ -69,15 +72,26 @@ bench: $(DEV)/installed
 train: $(DEV)/installed
 	$(DEV)/$(BIN)/python -m training all --recipe training/recipes/iucn11.toml --data $(SHARED)
 
-# Every published system, end to end on a few small photos, then what its bundle says of some.
+# Every recipe, end to end on a few small photos, then what its bundle says of some; two at a time.
 # SHARED's photos, or drawn ones where it is absent; see docs/howto/recipes.md.
 recipes: $(DEV)/installed
 	rm -rf $(DEMO)
 	$(DEV)/$(BIN)/python -m training.small_data $(DEMO)/data --photos $(SHARED)
-	$(if $(filter-out none,$(WEIGHTS)),$(call ensemble,iucn11))
+	$(MAKE) --jobs=2 --output-sync=target $(SHOWN)
+
+show-iucn11:
+	$(call ensemble,iucn11)
+
+show-three-animals:
 	$(call recipe,three-animals,three-animals)
+
+show-rare-binary:
 	$(call recipe,rare-binary,)
+
+show-iucn11-published:
 	$(call recipe,iucn11-published,)
+
+show-rare-families:
 	$(call recipe,rare-families,rare-species)
 	$(DEV)/$(BIN)/python -m trapsort classify $(DEMO)/data/species11/Lion \
 	    --bundle $(DEMO)/rare-families/export/rare-families-0.1.0 --taxon phylum=Chordata
