@@ -22,18 +22,19 @@ from unittest.mock import patch
 import numpy as np
 
 from tests.toy import write_bundle
-from trapsort import pipeline
+from trapsort import examine
 from trapsort.bundle import load_bundle
 from trapsort.decode import SIDE, Frame
 from trapsort.ensemble import Classifier, Prediction
 from trapsort.errors import PhotoError
-from trapsort.pipeline import Item, Progress, ingest
+from trapsort.examine import Item
+from trapsort.pipeline import Progress, ingest
 from trapsort.session import open_session
 from trapsort.store import Account, Store
 
 BAD_EVERY = 50
 BYTES_A_FILE = 64
-"""What a file may leave in memory: its perceptual hash and id in an array that doubles (32)."""
+"""What a file may leave in memory: its perceptual hash and id, indexed (28), and some room."""
 SLACK = 5 * 1024 * 1024
 """Bytes by which the memory of a process wavers."""
 
@@ -116,8 +117,8 @@ def made_up_pixels() -> Iterator[None]:
         return [prediction] * len(frames)
 
     with (
-        patch.object(pipeline, "decode", decode),
-        patch.object(pipeline, "perceptual_hash", lambda _: hashes.getrandbits(64)),
+        patch.object(examine, "decode", decode),
+        patch.object(examine, "perceptual_hash", lambda _: hashes.getrandbits(64)),
         patch.object(Classifier, "classify", classify),
     ):
         yield

@@ -13,7 +13,8 @@ from trapsort.decode import decode
 from trapsort.demo import LABEL, DemoCard, draw_card
 from trapsort.errors import InputError, PhotoError
 from trapsort.exif import read_exif
-from trapsort.fingerprint import NEAR_DUPLICATE_BITS, perceptual_hash, read_content
+from trapsort.fingerprint import perceptual_hash, read_content
+from trapsort.near import NEAR_DUPLICATE_BITS
 from trapsort.scan import Photo, scan
 
 

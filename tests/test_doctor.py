@@ -118,7 +118,7 @@ def test_everything_is_well(
         "OK settings no configuration file OK ",
         "OK bundle toy-1.0.0 at ",
         " and files verified OK provider ",
-        "OK threads ",
+        "OK precision single, of single OK threads ",
         "OK database ",
         f"OK schema {REVISIONS[-1]} OK integrity whole OK journal wal",
         "OK record 1 photo, 1 place, 1 card, 1 open problem, 0 reviews",
@@ -226,6 +226,20 @@ def test_a_full_check_follows_references(card: Path, database: Path, look: Look)
     check = look("--full")["integrity"]
     assert check.state == "PROBLEM"
     assert "of places_seen refers to a row of photos that is not there" in check.detail
+
+
+def test_a_full_check_compares_the_index_and_a_rebuild_makes_it_anew(
+    card: Path, database: Path, look: Look
+) -> None:
+    said = "says what the record says, as do the counts"
+    assert "index" not in look()
+    assert look("--full")["index"] == Check("index", "OK", said)
+    change(database, "UPDATE sighting_index SET label = 'Unicorn'")
+    check = look("--full")["index"]
+    assert check.state == "PROBLEM"
+    assert "rows of sighting_index do not say what the record says" in check.detail
+    assert check.advice == "Nothing is lost; make them anew: trapsort doctor --rebuild"
+    assert look("--full", "--rebuild")["index"] == Check("index", "OK", said)
 
 
 def test_a_big_database_is_not_waited_for(

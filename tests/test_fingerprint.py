@@ -10,14 +10,13 @@ from pathlib import Path
 import imagehash
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from trapsort import fingerprint
 from trapsort.decode import decode
 from trapsort.errors import PhotoError
-from trapsort.fingerprint import NEAR_DUPLICATE_BITS, NearDuplicates, perceptual_hash, read_content
+from trapsort.fingerprint import perceptual_hash, read_content
+from trapsort.near import NearDuplicates
 from trapsort.scan import Photo, scan
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX file systems")
@@ -185,45 +184,6 @@ def test_a_recompressed_photo_is_near_and_another_place_is_not(
     assert match is not None
     assert match[0] == 7
     assert near.nearest(perceptual_hash(decode(peru).pixels)) is None
-
-
-def test_nearest_is_the_first_added_of_the_nearest() -> None:
-    near = NearDuplicates(np.array([0b1111, 0b0001], np.uint64), np.array([5, 9], np.int64))
-    assert near.nearest(0b0001) == (9, 0)
-    assert near.nearest(0b0111) == (5, 1)
-    near.add(12, 0b0001)
-    assert near.nearest(0b0001) == (9, 0)
-    assert len(near) == 3
-
-
-def test_distance_limit_is_inclusive() -> None:
-    near = NearDuplicates([2**64 - 1], [1])
-    assert near.nearest(2**64 - 1 - 0b1111) == (1, 4)
-    assert near.nearest(2**64 - 1 - 0b11111) is None
-    assert near.nearest(2**64 - 1 - 0b11111, max_distance=5) == (1, 5)
-    assert NEAR_DUPLICATE_BITS == 4
-
-
-def test_nothing_is_near_in_an_empty_record() -> None:
-    assert NearDuplicates().nearest(0, max_distance=64) is None
-
-
-def test_hashes_and_ids_must_agree() -> None:
-    with pytest.raises(ValueError, match="2 hashes for 1 photos"):
-        NearDuplicates([1, 2], [1])
-
-
-@given(st.lists(st.integers(0, 2**64 - 1), max_size=40), st.integers(0, 2**64 - 1))
-def test_nearest_equals_a_plain_search(hashes: list[int], value: int) -> None:
-    known = len(hashes) // 2
-    near = NearDuplicates(
-        np.array(hashes[:known], np.uint64), np.arange(1, known + 1, dtype=np.int64)
-    )
-    for photo_id, each in enumerate(hashes[known:], start=known + 1):
-        near.add(photo_id, each)
-    plain = [((each ^ value).bit_count(), i) for i, each in enumerate(hashes, start=1)]
-    expected = min(plain, default=None)
-    assert near.nearest(value, max_distance=64) == (expected[::-1] if expected else None)
 
 
 def test_sha256_is_the_standard_librarys(tmp_path: Path) -> None:

@@ -89,7 +89,8 @@ def test_a_photo_comes_out_as_it_went_in(store: Store, url: str) -> None:
     ]
     (row,) = ask(url, "SELECT x, y, width, height, detector, detector_confidence FROM regions")
     assert row == (0, 0, 1, 1, "", None)
-    ((top, members),) = ask(url, "SELECT top, members FROM predictions")
+    ((top, members, precision),) = ask(url, "SELECT top, members, precision FROM predictions")
+    assert precision == ""  # nothing said so
     assert json.loads(str(top)) == [["Lion", 0.91], ["cheetahs", 0.09]]
     assert json.loads(str(members)) == [["mobilenet", "Lion", 0.8]]
 
@@ -660,6 +661,7 @@ def test_of_several_regions_a_species_comes_first_then_the_surest(
         ask(url, "INSERT INTO predictions (region_id, model_id, label, probability, top, members,"
             " created) SELECT max(id), 1, ?, ?, '[]', '[]', 't' FROM regions",
             label, probability)  # fmt: skip
+    store.rebuild()
     assert [(s.label, s.probability) for s in store.sightings()] == [("Rhino", 0.9)]
 
 
@@ -671,12 +673,43 @@ def test_the_count_is_the_reviewer_s(store: Store) -> None:
     assert [s.count for s in store.sightings()] == [4, None]
 
 
-def test_a_listing_comes_from_the_index_without_sorting_everything(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        ("true", "SCAN sighting_index USING INDEX ix_sighting_index_time"),
+        (
+            "label = 'Lion'",
+            "SEARCH sighting_index USING INDEX ix_sighting_index_label_time (label=?)",
+        ),
+        (
+            "station_id = 3 AND time >= '2026-03-01'",
+            "SEARCH sighting_index USING INDEX ix_sighting_index_station_id_time"
+            " (station_id=? AND time>?)",
+        ),
+        (
+            "station_id = 3 AND label = 'Lion'",
+            "SEARCH sighting_index USING INDEX ix_sighting_index_station_id_label_time"
+            " (station_id=? AND label=?)",
+        ),
+        (
+            "reviewed = 0",
+            "SEARCH sighting_index USING INDEX ix_sighting_index_reviewed_time (reviewed=?)",
+        ),
+        (
+            "reason = 'novel'",
+            "SEARCH sighting_index USING INDEX ix_sighting_index_reason_time (reason=?)",
+        ),
+    ],
+)
+def test_a_listing_comes_from_the_index_without_sorting_everything(
+    tmp_path: Path, where: str, index: str
+) -> None:
     url = f"sqlite:///{tmp_path / 'sightings.sqlite3'}"
     Store.open(url).close()
-    query = "SELECT * FROM sightings ORDER BY camera_time NULLS LAST, path_bytes, photo_id"
+    query = f"SELECT * FROM sightings WHERE {where}"  # noqa: S608
+    query += " ORDER BY time NULLS LAST, path_bytes, photo_id"
     plan = [row[3] for row in ask(url, f"EXPLAIN QUERY PLAN {query}")]
-    assert plan[0] == "SCAN photos USING INDEX ix_photos_camera_time"
+    assert plan[0] == index
     assert plan[-1] == "USE TEMP B-TREE FOR RIGHT PART OF ORDER BY"
     searched = [step for step in plan if step.startswith("S")][1:]
     assert all(step.startswith("SEARCH") for step in searched), searched

@@ -10,7 +10,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -117,12 +117,14 @@ def _bundle(settings: Settings) -> Iterator[Check]:
         yield Check("site profile", OK, str(settings.profile))
     if settings.taxon is not None:
         bundle = with_taxon(bundle, settings.taxon)
-    provider = open_session(bundle).provider
+    session = open_session(replace(bundle, precision=settings.graph_precision))
+    provider = session.provider
     if provider == "CPUExecutionProvider" and NVIDIA.exists():
         advice = "Photos are classified all the same. For the GPU, install CUDA and cuDNN."
         yield Check("provider", WARNING, f"{provider}, although there is an NVIDIA GPU", advice)
     else:
         yield Check("provider", OK, provider)
+    yield Check("precision", OK, f"{session.precision}, of {' and '.join(bundle.graphs)}")
 
 
 def _threads(settings: Settings) -> Iterator[Check]:
@@ -169,6 +171,11 @@ def _database(url: str, full: bool) -> Iterator[Check]:
         yield from _integrity(health.faults, full)
         yield _journal(file, health.journal)
         yield from _rights(file)
+    if health.derived:
+        advice = "Nothing is lost; make them anew: trapsort doctor --rebuild"
+        yield Check("index", PROBLEM, "; ".join(health.derived), advice)
+    elif health.derived is not None:
+        yield Check("index", OK, "says what the record says, as do the counts")
     if health.counts is not None:
         counts = (
             f"{number:,} {what.removesuffix('s') if number == 1 else what}"
@@ -236,7 +243,7 @@ def _folder(path: Path) -> Iterator[Check]:
     mount = mount_of(os.path.realpath(card.root), mount_table())
     about = [mount.kind if mount else "", f"volume {card.volume}" if card.volume else ""]
     yield Check("folder", OK, ", ".join(filter(None, (str(card.root), *about))))
-    way, limits = way_of(card.root), _inotify_limits()
+    way, limits = way_of(Path(card.root)), _inotify_limits()
     if way != "events":
         advice = f"Nothing: new photos are noticed, but up to {POLL_SECONDS:g} s later."
         yield Check("watching", WARNING, way, advice)
@@ -244,7 +251,7 @@ def _folder(path: Path) -> Iterator[Check]:
     if limits is None:
         yield Check("watching", OK, way)
         return
-    count, is_all = _count_folders(card.root)
+    count, is_all = _count_folders(Path(card.root))
     watches, instances = limits
     needed = f"{count:,}{'' if is_all else ' or more'} watch{'' if count == 1 else 'es'}"
     said = f"{needed} needed, {watches:,} and {instances:,} instances allowed (inotify)"

@@ -1,11 +1,10 @@
-"""What a photo is: its bytes and their sha256; and what looks like it: perceptual hashes."""
+"""What a photo is: its bytes and their sha256; and what it looks like: its perceptual hash."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +12,13 @@ from numpy.typing import NDArray
 
 from trapsort.errors import PhotoError
 from trapsort.scan import LINKED, Photo, open_below
+from trapsort.urls import Url, UrlStatus, read_url, status_of
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """Larger files are not read: 64 megapixels of uncompressed RGB are 192 MB."""
 
-NEAR_DUPLICATE_BITS = 4
-"""Photos whose 64-bit hashes differ in at most so many bits are linked as near-duplicates."""
+BEGINNING = 4096
+"""Bytes from which the kind of a file can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +35,47 @@ def read_content(photo: Photo) -> Content:
 
     Raises `PhotoError` empty, too_large, changed, link, special_file or unreadable.
     """
+    data = _read(photo, photo.size + 1)  # one more: it tells a file that grows
+    if len(data) != photo.size:
+        raise PhotoError("changed", "size or time changed while the file was read")
+    return Content(photo, data, hashlib.sha256(data).digest())
+
+
+def read_beginning(photo: Photo) -> bytes:
+    """The first `BEGINNING` bytes of a file; raises `PhotoError` as `read_content` does."""
+    return _read(photo, BEGINNING)
+
+
+def _read(photo: Photo, size: int) -> bytes:
+    """At most `size` bytes, from a file that is the same before and after."""
+    card, path = photo.card, photo.path
     try:
-        with open(
-            photo.path, "rb", opener=lambda *_: open_below(photo.card, photo.relative)
-        ) as file:
+        if isinstance(card, Url) or isinstance(path, Url):
+            return _read_url(photo, Url(path), size)
+        with open(path, "rb", opener=lambda *_: open_below(card, photo.relative)) as file:
             _check(photo, os.fstat(file.fileno()))
-            data = file.read(photo.size + 1)  # one more: it tells a file that grows
+            data = file.read(size)
             after = os.fstat(file.fileno())
     except OSError as error:
         if error.errno in LINKED:
             detail = "a link took the place of the file or of a folder that it lies in"
             raise PhotoError("link", detail) from error
         raise PhotoError("unreadable", error.strerror or str(error)) from error
-    if len(data) != photo.size or _stamp(after) != (photo.size, photo.mtime_ns):
+    if _stamp(after) != (photo.size, photo.mtime_ns):
         raise PhotoError("changed", "size or time changed while the file was read")
-    return Content(photo, data, hashlib.sha256(data).digest())
+    return data
+
+
+def _read_url(photo: Photo, url: Url, size: int) -> bytes:
+    """The same by URL: one request for the bytes and one for what the file is after them.
+
+    What it was before them, the listing told; another look would be a third request.
+    """
+    _check_size(photo)
+    data = read_url(url, end=size)
+    if not status_of(url).is_same(UrlStatus("file", photo.size, photo.mtime_ns, photo.version)):
+        raise PhotoError("changed", "size or time changed since the folder was listed")
+    return data
 
 
 def _check(photo: Photo, status: os.stat_result) -> None:
@@ -57,6 +83,10 @@ def _check(photo: Photo, status: os.stat_result) -> None:
         raise PhotoError("special_file", "something else took the file's place")
     if _stamp(status) != (photo.size, photo.mtime_ns):
         raise PhotoError("changed", "size or time changed since the folder was listed")
+    _check_size(photo)
+
+
+def _check_size(photo: Photo) -> None:
     if photo.size == 0:
         raise PhotoError("empty", "the file has no bytes")
     if photo.size > MAX_FILE_BYTES:
@@ -76,45 +106,3 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> int:
     from PIL import Image
 
     return int(str(imagehash.phash(Image.fromarray(pixels))), 16)
-
-
-class NearDuplicates:
-    """Perceptual hashes of all photos known so far, searched by brute force (0.6 ms a million)."""
-
-    def __init__(
-        self,
-        hashes: NDArray[np.uint64] | Sequence[int] = (),
-        ids: NDArray[np.int64] | Sequence[int] = (),
-    ) -> None:
-        if len(hashes) != len(ids):
-            raise ValueError(f"{len(hashes)} hashes for {len(ids)} photos")
-        self._count = len(hashes)
-        self._hashes = np.array(hashes, np.uint64)
-        self._ids = np.array(ids, np.int64)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def add(self, photo_id: int, value: int) -> None:
-        """Make a photo findable."""
-        if self._count == len(self._hashes):
-            room = max(1024, 2 * self._count)  # doubling: n additions copy at most 2 n hashes
-            self._hashes = np.resize(self._hashes, room)
-            self._ids = np.resize(self._ids, room)
-        self._hashes[self._count] = value
-        self._ids[self._count] = photo_id
-        self._count += 1
-
-    def nearest(
-        self, value: int, max_distance: int = NEAR_DUPLICATE_BITS
-    ) -> tuple[int, int] | None:
-        """Photo id and distance in bits of the nearest hash, the first added where several are.
-
-        None where no hash lies within `max_distance`.
-        """
-        if not self._count:
-            return None
-        distances = np.bitwise_count(self._hashes[: self._count] ^ np.uint64(value))
-        place = int(distances.argmin())
-        distance = int(distances[place])
-        return (int(self._ids[place]), distance) if distance <= max_distance else None

@@ -98,6 +98,9 @@ def violations(connection: sqlite3.Connection, fed: Fed) -> Iterator[str]:
     if "superseded" in _columns(connection, "places_seen"):
         for text, query in _NEVER_SUPERSEDED.items():
             yield from _told(text, connection, query, [])
+    if _columns(connection, "sighting_index"):
+        for text, query in _NEVER_DERIVED.items():
+            yield from _told(text, connection, query, [])
     fed_pairs = fed.pairs | fed.halves
     fed_contents = {sha256 for _, sha256 in fed_pairs}
     for sha256, size in connection.execute("SELECT sha256, size FROM photos"):
@@ -160,6 +163,21 @@ _NEVER_SUPERSEDED = {
     "a superseded photo among the sightings": """
         SELECT photo_id FROM sightings
         WHERE photo_id IN (SELECT id FROM photos WHERE superseded_by IS NOT NULL)""",
+}
+
+
+_NEVER_DERIVED = {
+    "an index that does not say what the record says": """
+        SELECT * FROM (SELECT * FROM sighting_index_source EXCEPT SELECT * FROM sighting_index)
+        UNION ALL
+        SELECT * FROM (SELECT * FROM sighting_index EXCEPT SELECT * FROM sighting_index_source)""",
+    "counts of days that do not add up": """
+        SELECT station_id < 0, sum(photos) FROM sighting_counts WHERE span = 'day'
+        GROUP BY 1 HAVING sum(photos) != (SELECT count(*) FROM sighting_index)""",
+    "counts of cards that do not add up": """
+        SELECT card_id, count(DISTINCT photo_id) FROM places_seen WHERE superseded IS NULL
+        GROUP BY card_id
+        EXCEPT SELECT card_id, photos FROM card_counts""",
 }
 
 

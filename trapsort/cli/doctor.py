@@ -7,7 +7,13 @@ from pathlib import Path
 import click
 
 from trapsort.cli.listing import format_option, write_listing, write_text
-from trapsort.cli.options import current_config, current_settings, profile_options, shared_options
+from trapsort.cli.options import (
+    current_config,
+    current_settings,
+    open_existing,
+    profile_options,
+    shared_options,
+)
 
 COLUMNS = ("check", "state", "detail", "advice")
 TABLE = ("state", "check", "detail")
@@ -16,14 +22,17 @@ TABLE = ("state", "check", "detail")
 @click.command()
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--full", is_flag=True, help="Check all of the database, however long it takes.")
+@click.option(
+    "--rebuild", is_flag=True, help="First make anew the index and the counts of the record."
+)
 @format_option("table", "csv", "json", "jsonl")
 @profile_options
 @shared_options
-def doctor(*, path: Path | None, full: bool, form: str) -> int:
+def doctor(*, path: Path | None, full: bool, rebuild: bool, form: str) -> int:
     """Say what runs here, what is wrong and what to do about it.
 
     With a folder PATH also how `watch` would notice what arrives there. Nothing is created,
-    migrated or changed. The exit code is 1 if there is a PROBLEM, else 0.
+    migrated or changed without --rebuild. The exit code is 1 if there is a PROBLEM, else 0.
     """
     from trapsort.cli.listing import shown
     from trapsort.doctor import OK, PROBLEM, WARNING, examine
@@ -35,6 +44,11 @@ def doctor(*, path: Path | None, full: bool, form: str) -> int:
         settings = current_settings()
     except SettingsError as error:
         settings = error
+    if rebuild:
+        if isinstance(settings, SettingsError):
+            raise settings
+        with open_existing(settings.db) as store:
+            store.rebuild()
     checks = list(examine(settings, config=current_config(), path=path, full=full))
     columns = TABLE if form == "table" else COLUMNS
     write_listing(columns, ([getattr(each, c) for c in columns] for each in checks), form)

@@ -48,6 +48,9 @@ TABLE = ("camera_time", "station", "sighting", "iucn", "probability", "reviewed"
     type=click.Choice(("species", "station", "day", "iucn")),
     help="Count photos instead of listing them.",
 )
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N, however many."
+)
 @format_option(*FORMS)
 @redlist_option
 @common_options
@@ -65,6 +68,7 @@ def sightings(
     reviewed: bool | None,
     card: str | None,
     count_by: str | None,
+    limit: int | None,
     form: str,
 ) -> None:
     """List or count the sightings.
@@ -76,6 +80,8 @@ def sightings(
 
     if count_by and form == "geojson":
         raise InputError("counts have no place on a map", "use another --format with --count-by")
+    if count_by and limit is not None:
+        raise InputError("--limit says how many to list", "leave it out with --count-by")
     check_codes(iucn, reason)
     query = SightingQuery(
         iucn=tuple(map(str.upper, iucn)),
@@ -93,7 +99,7 @@ def sightings(
         if count_by:
             write_listing((count_by, "photos"), store.count(query, count_by), form)
             return
-        found = store.sightings(query)
+        found = store.sightings(query, limit=limit)
         if form == "table":
             write_listing(TABLE, map(_table_row, found), form)
         else:

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select
 
 from trapsort.store.deployments import EVER, find_corrections
+from trapsort.store.index import settle
 from trapsort.store.rows import Correction, Unmatched
 from trapsort.store.statements import chunks, merge
 from trapsort.store.tables import (
@@ -174,6 +175,18 @@ def correction_seconds(corrections: Iterable[Correction], shown: datetime) -> fl
 
 def attribute(connection: Connection, photo_ids: Iterable[int] | None = None) -> None:
     """Find the deployment of these photos, or of all; only what changes is written."""
+    for changed in _matched(connection, photo_ids):
+        settle(connection, changed)
+
+
+def match_photos(connection: Connection, photo_ids: Iterable[int]) -> None:
+    """Find the deployment of photos which the caller settles."""
+    for _ in _matched(connection, photo_ids):
+        pass
+
+
+def _matched(connection: Connection, photo_ids: Iterable[int] | None) -> Iterator[list[int]]:
+    """Write the deployments of photos, and yield those of which something changed."""
     matcher = Matcher(connection)
     for rows in _pages(connection, photo_ids):
         changed = []
@@ -183,6 +196,7 @@ def attribute(connection: Connection, photo_ids: Iterable[int] | None = None) ->
             if new != (row.deployment_id, row.station_id, row.time, row.matched_by):
                 changed.append(dict(zip(_WRITTEN, (row.id, *new), strict=True)))
         merge(connection, attributions, ("photo_id",), changed, _WRITTEN[1:])
+        yield [row["photo_id"] for row in changed]
 
 
 def count_matched(connection: Connection) -> tuple[int, int]:

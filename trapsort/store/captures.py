@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from trapsort.redlist import red_list as read_red_list
 from trapsort.store.in_force import newest_reviews
@@ -46,6 +45,7 @@ _VIEWED = (
     *("camera_time", "time", "utc_offset", "label", "count", "probability", "reason", "reviewed"),
     *("reviewer", "model", "width", "height", "flags", "latitude", "longitude"),
 )
+_PHOTO, _REVIEWED, _SEQUENCE = map(_VIEWED.index, ("photo_id", "reviewed", "sequence_id"))
 _TAKEN = ("make", "serial", "temperature_c", "moon", "trigger", "format")
 ORDERS: dict[str, tuple[ColumnElement[object], ...]] = {
     "deployment": (
@@ -149,11 +149,13 @@ def find_captures(connection: Connection, query: SightingQuery, order: str) -> I
     ordered = statement.order_by(*ORDERS[order])
     # Closed also where the caller asks for no more: a server's cursor does not close by itself.
     with closing(connection.execute(ordered, execution_options=options)) as rows:
-        remaining = iter(rows)
-        while batch := [
-            Capture._make((*row, None, "", (), None)) for row in islice(remaining, AT_ONCE)
-        ]:
+        for batch in rows.partitions(AT_ONCE):
             yield from _completed(connection, batch)
+
+
+def last_photo_id(connection: Connection) -> int:
+    """Return the greatest id of a photo, 0 without any."""
+    return connection.execute(select(func.max(photos.c.id))).scalar_one() or 0
 
 
 def find_labels_at(connection: Connection) -> dict[tuple[str, str], set[str]]:
@@ -173,16 +175,26 @@ def place_of(station: str | None, card: str) -> tuple[str, str]:
     return ("station", station) if station is not None else ("card", card)
 
 
-def _completed(connection: Connection, batch: Sequence[Capture]) -> Iterator[Capture]:
-    said = _answers(connection, [each.photo_id for each in batch])
-    reviewed = _reviews(connection, [each.photo_id for each in batch if each.reviewed])
-    sequences = {each.sequence_id for each in batch if each.sequence_id is not None}
+def _completed(connection: Connection, batch: Sequence[Sequence[Any]]) -> Iterator[Capture]:
+    """Yield rows of the view with what is looked up for all of them at once."""
+    said = _answers(connection, [row[_PHOTO] for row in batch])
+    reviewed = _reviews(connection, [row[_PHOTO] for row in batch if row[_REVIEWED]])
+    sequences = {row[_SEQUENCE] for row in batch if row[_SEQUENCE] is not None}
     joint = _joints(connection, sequences)
-    for each in batch:
-        time, note = reviewed.get(each.photo_id, (None, ""))
-        together = joint.get(each.sequence_id) if each.sequence_id is not None else None
-        answers = tuple(said.get(each.photo_id, ()))
-        yield each._replace(reviewed_at=time, note=note, answers=answers, joint=together)
+    for row in batch:
+        time, note = reviewed.get(row[_PHOTO], (None, ""))
+        together = None if row[_SEQUENCE] is None else joint.get(row[_SEQUENCE])
+        answers = tuple(said.get(row[_PHOTO], ()))
+        yield Capture._make((*row, time, note, answers, together))
+
+
+def _model_names(connection: Connection) -> dict[int, tuple[str, str]]:
+    """Return each model's name, with its version, and its source."""
+    found = select(models.c.id, models.c.name, models.c.version, models.c.source)
+    return {
+        key: (f"{name}-{version}" if version else name, source)
+        for key, name, version, source in connection.execute(found)
+    }
 
 
 def _answers(connection: Connection, ids: Iterable[int]) -> dict[int, list[Answer]]:
@@ -190,17 +202,18 @@ def _answers(connection: Connection, ids: Iterable[int]) -> dict[int, list[Answe
         *(regions.c[name] for name in ("photo_id", "x", "y", "width", "height", "detector")),
         regions.c.detector_confidence,
         *(predictions.c[name] for name in ("label", "probability", "reason")),
-        *(models.c[name] for name in ("name", "version", "source")),
-        predictions.c.created,
+        *(predictions.c[name] for name in ("model_id", "created")),
     )
     statement = select(*columns).select_from(regions.join(predictions).join(models))
     preferred = (models.c.source != "", models.c.last_used.desc(), predictions.c.id)
-    found: dict[int, list[Answer]] = defaultdict(list)
+    names = _model_names(connection)
+    found: dict[int, list[Answer]] = {}
     for chunk in chunks(ids):
         there = statement.where(regions.c.photo_id.in_(chunk)).order_by(*preferred)
-        for photo_id, *said, name, version, source, created in connection.execute(there):
-            model = f"{name}-{version}" if version else name
-            found[photo_id].append(Answer._make((*said, model, source, created)))
+        # All at once: one by one, to fetch a row costs more than to make an answer of it.
+        for photo_id, *said, model_id, created in connection.execute(there).all():
+            answer = Answer._make((*said, *names[model_id], created))
+            found.setdefault(photo_id, []).append(answer)
     return found
 
 

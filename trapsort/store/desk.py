@@ -6,8 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Engine
 
-from trapsort.store import overview, paging, query, reviewing
-from trapsort.store.details import Detail, Original, find_detail, find_original
+from trapsort.store import counting, overview, paging, query, reviewing
+from trapsort.store.details import (
+    Detail,
+    Original,
+    find_detail,
+    find_on_card,
+    find_original,
+    find_roots,
+)
 from trapsort.store.engine import reading, writing
 from trapsort.store.overview import CardNow, OpenProblem, RunNow
 from trapsort.store.paging import Asked, Page, Shown
@@ -45,7 +52,7 @@ class Desk:
     def count(self, asked: Asked, by: str) -> list[tuple[str, int]]:
         """Count photos as `Store.count` does, also by 'hour' of the day."""
         with reading(self._engine) as connection:
-            return query.count_sightings(connection, asked.query, by, *asked.more())
+            return counting.count_sightings(connection, asked.query, by, *asked.more())
 
     def detail(self, photo_id: int, red_list: str) -> Detail | None:
         """Return a photo and all that is known of it; None where there is no such photo."""
@@ -56,6 +63,16 @@ class Desk:
         """Return content and places of a photo; None where there is no such photo."""
         with reading(self._engine) as connection:
             return find_original(connection, photo_id)
+
+    def roots(self) -> list[tuple[int, str]]:
+        """Return the cards and their folders, those seen last first."""
+        with reading(self._engine) as connection:
+            return find_roots(connection)
+
+    def on_card(self, card_id: int, after: int, limit: int) -> list[tuple[int, str, bytes]]:
+        """Return photos that lie on a card, see `details.find_on_card`."""
+        with reading(self._engine) as connection:
+            return find_on_card(connection, card_id, after, limit)
 
     # Decisions ----------------------------------------------------------------------------------
 

@@ -115,6 +115,29 @@ def find_original(connection: Connection, photo_id: int) -> Original | None:
     return Original(bytes(digest).hex(), [(root, bytes(path)) for root, path in rows])
 
 
+def find_on_card(
+    connection: Connection, card_id: int, after: int, limit: int
+) -> list[tuple[int, str, bytes]]:
+    """Return photos that lie on a card, those that were found first first.
+
+    Each with the number of its place, which `after` takes to go on, its content as hexadecimal
+    sha256, and its path below the card.
+    """
+    place = places_seen.c
+    query = select(place.id, photos.c.sha256, place.path_bytes)
+    query = query.join(photos, photos.c.id == place.photo_id)
+    here = (place.card_id == card_id, place.superseded.is_(None), place.id > after)
+    rows = connection.execute(query.where(*here).order_by(place.id).limit(limit))
+    return [(number, bytes(digest).hex(), bytes(path)) for number, digest, path in rows]
+
+
+def find_roots(connection: Connection) -> list[tuple[int, str]]:
+    """Return the cards and the folders that they were seen at, those seen last first."""
+    query = select(cards.c.id, cards.c.root)
+    rows = connection.execute(query.order_by(cards.c.last_seen.desc(), cards.c.id.desc()))
+    return [(card_id, root) for card_id, root in rows]
+
+
 def _said(connection: Connection, prediction_id: int | None) -> SaidNow | None:
     columns = (*(predictions.c[name] for name in ("label", "probability", "reason")),)
     columns += (predictions.c.top, predictions.c.members)

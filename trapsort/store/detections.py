@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from trapsort.redlist import red_list
-from trapsort.store.query import SEQUENCE_LABEL, labels_of, photos_at, photos_with, stream
+from trapsort.store.query import SEQUENCE_LABEL, at_station, labelled, labels_of, stream
 from trapsort.store.rows import Counting, Detection
 from trapsort.store.tables import sightings
 
@@ -43,9 +43,8 @@ def _conditions(counting: Counting) -> Iterator[ColumnElement[bool]]:
     if counting.until is not None:
         yield view.time <= f"{counting.until.isoformat()}T23:59:59"
     if counting.station == "":
-        yield view.station.is_(None)
+        yield view.station_id.is_(None)
     elif counting.station is not None:
-        yield view.station == counting.station
-        yield view.photo_id.in_(photos_at(counting.station))
+        yield at_station(counting.station)
     if counting.species:
-        yield photos_with(labels_of(counting.species, red_list()))
+        yield labelled(labels_of(counting.species, red_list()))

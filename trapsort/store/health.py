@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from trapsort.settings import sqlite_file
 from trapsort.store.engine import connect, name_of, told
+from trapsort.store.index import find_faults
 from trapsort.store.migrate import REVISIONS
 from trapsort.store.tables import cards, photos, places_seen, problems, reviews
 
@@ -36,7 +37,8 @@ class Health:
     `name`: file or address; `server`: program and version; `is_empty`: it has no tables; `schema`:
     its revision, None where it holds no record; `journal`: SQLite's journal mode, None for a
     server; `faults`: what an integrity check of an SQLite file found, None where its time was over
-    before its end; `counts`: rows by name, None for the same reason.
+    before its end; `counts`: rows by name, None for the same reason; `derived`: what of the index
+    and the counts does not say what the record says, None unless all was looked at.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Health:
     journal: str | None
     faults: tuple[str, ...] | None
     counts: dict[str, int] | None
+    derived: tuple[str, ...] | None
 
     @property
     def is_older(self) -> bool:
@@ -61,7 +64,8 @@ class Health:
 def examine(url: str, *, full: bool, seconds: float) -> Health:
     """Look at a database that is there; unless `full`, each look ends after `seconds`.
 
-    A full look at an SQLite file also checks its indexes and references, however long that takes.
+    A full look also compares what is derived from the record with it, and checks the indexes and
+    references of an SQLite file, however long that takes.
 
     Raises:
         DatabaseError: it cannot be opened or read at all.
@@ -92,6 +96,8 @@ def _examined(connection: Connection, name: str, limit: float | None) -> Health:
     if is_file:
         with _in_time(connection, limit):
             faults = _faults(connection, full=limit is None)
+    is_whole = limit is None and schema == REVISIONS[-1]
+    derived = tuple(find_faults(connection)) if is_whole else None
     journal = str(connection.scalar(text("PRAGMA journal_mode"))) if is_file else None
     return Health(
         name=name,
@@ -101,6 +107,7 @@ def _examined(connection: Connection, name: str, limit: float | None) -> Health:
         journal=journal,
         faults=faults,
         counts=counts,
+        derived=derived,
     )
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, delete, exists, func, insert, or_, select
 
+from trapsort.store.index import settle
+from trapsort.store.query import labels_in
 from trapsort.store.rows import UNCLASSIFIED
 from trapsort.store.sequences import ungroup
 from trapsort.store.statements import chunks, merge, utc_now
@@ -156,6 +158,7 @@ def add_told(connection: Connection, told: Sequence[Told]) -> int:
         if (region, model) not in known
     ]
     merge(connection, predictions, ("region_id", "model_id"), new)
+    settle(connection, {each.photo_id for each in told})
     return len(new)
 
 
@@ -194,7 +197,9 @@ def add_answers(connection: Connection, model_id: int, answers: Mapping[int, Pre
     merge(connection, predictions, ("region_id", "model_id"), rows)
     for chunk in chunks(answers):
         mine = select(regions.c.photo_id).where(regions.c.id.in_(chunk))
-        ungroup(connection, connection.scalars(mine).all())
+        its_photos = connection.scalars(mine).all()
+        ungroup(connection, its_photos)
+        settle(connection, its_photos)
 
 
 def find_unnamed(
@@ -266,6 +271,7 @@ def add_reviews(connection: Connection, rows: Sequence[ReviewRow]) -> int:
             timeless.add(_timeless(row))
     if new:
         connection.execute(insert(reviews), new)
+        settle(connection, {row.photo_id for row in rows})
     return len(new)
 
 
@@ -279,10 +285,4 @@ def _timeless(row: ReviewRow) -> tuple[object, ...]:
 
 def find_labels(connection: Connection) -> set[str]:
     """Return every label that a person or a model has given in this record."""
-    return {
-        str(label)
-        for table in (predictions, reviews)
-        for label in connection.scalars(
-            select(table.c.label).where(table.c.label.is_not(None)).distinct()
-        )
-    }
+    return {*labels_in(connection, predictions.c.label), *labels_in(connection, reviews.c.label)}

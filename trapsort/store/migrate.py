@@ -15,7 +15,7 @@ from trapsort.store.engine import name_of, on_network, reading, set_journal, tol
 
 FOLDER = Path(__file__).parent / "migrations"
 # Oldest first; listed, because importing Alembic costs every start.
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 
 _log = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, distinct, func, select
 
-from trapsort.store.in_force import is_kept
+from trapsort.store.derived import ALL_STATIONS, card_counts, sighting_counts
+from trapsort.store.query import labels_in
 from trapsort.store.tables import (
     cards,
     photos,
     places_seen,
     predictions,
     problems,
-    reviews,
     runs,
     stations,
 )
@@ -75,18 +75,10 @@ class RunNow(NamedTuple):
 
 def find_cards(connection: Connection) -> list[CardNow]:
     """Return every card with its last account, those first that were seen last."""
-    live = places_seen.c.superseded.is_(None)
-    seen = select(places_seen.c.card_id, func.count(distinct(places_seen.c.photo_id))).where(live)
-    by_people = seen.join(reviews, reviews.c.photo_id == places_seen.c.photo_id).where(is_kept())
+    kept = select(card_counts.c.card_id, card_counts.c.photos, card_counts.c.reviewed)
+    counts = {card: (photos, reviewed) for card, photos, reviewed in connection.execute(kept)}
     failed = select(problems.c.card_id, func.count()).where(problems.c.resolved.is_(None))
-    counts = [
-        _numbers(connection, query.group_by(column))
-        for query, column in (
-            (seen, places_seen.c.card_id),
-            (by_people, places_seen.c.card_id),
-            (failed, problems.c.card_id),
-        )
-    ]
+    problems_of = _numbers(connection, failed.group_by(problems.c.card_id))
     accounts = {row.card_id: _account(row) for row in _last_runs(connection)}
     columns = [cards.c[name] for name in ("id", "root", "volume")]
     times = [cards.c.first_seen, cards.c.last_seen]
@@ -94,7 +86,9 @@ def find_cards(connection: Connection) -> list[CardNow]:
     query = query.outerjoin(stations, stations.c.id == cards.c.station_id)
     rows = connection.execute(query.order_by(cards.c.last_seen.desc(), cards.c.id.desc()))
     return [
-        CardNow._make((*row, *(each.get(row.id, 0) for each in counts), accounts.get(row.id)))
+        CardNow._make(
+            (*row, *counts.get(row.id, (0, 0)), problems_of.get(row.id, 0), accounts.get(row.id))
+        )
         for row in rows
     ]
 
@@ -119,11 +113,13 @@ def find_under_way(connection: Connection) -> list[RunNow]:
 
 
 def count_uses(connection: Connection) -> dict[str, int]:
-    """Return how often people gave each label; those that only models gave have 0."""
-    said = select(predictions.c.label).where(predictions.c.label.is_not(None)).distinct()
-    used = dict.fromkeys(map(str, connection.scalars(said)), 0)
-    kept = select(reviews.c.label, func.count()).where(reviews.c.label.is_not(None), is_kept())
-    used |= {str(label): int(n) for label, n in connection.execute(kept.group_by(reviews.c.label))}
+    """Return on how many photos the word of people is each label, 0 where only models gave it."""
+    used = dict.fromkeys(labels_in(connection, predictions.c.label), 0)
+    row = sighting_counts.c
+    said = select(row.label, func.sum(row.photos)).group_by(row.label)
+    everywhere = (row.span == "day", row.station_id == ALL_STATIONS)
+    said = said.where(*everywhere, row.reviewed, row.label != "")
+    used |= {str(label): int(number) for label, number in connection.execute(said)}
     return used
 
 

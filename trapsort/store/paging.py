@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from trapsort.errors import InputError
 from trapsort.redlist import red_list as read_red_list
-from trapsort.store.query import SIGHTING_COLUMNS, conditions
+from trapsort.store.first import are_few, count_up_to, index_or_view
+from trapsort.store.query import SIGHTING_COLUMNS, conditions, was_reviewed
 from trapsort.store.rows import Sighting, SightingQuery
 from trapsort.store.statements import chunks
-from trapsort.store.tables import photos, places_seen, predictions, regions, runs, sightings
+from trapsort.store.tables import photos, places_seen, predictions, runs, sightings
 
 ORDERS = ("newest", "uncertain")
 MOST_COUNTED = 1_000
@@ -43,9 +45,6 @@ class Asked:
         """Yield the conditions beside those of the query."""
         if self.max_probability is not None:
             yield view.probability <= self.max_probability
-            # By index: the view's probability is no column with one.
-            said = select(regions.c.photo_id).join(predictions)
-            yield view.photo_id.in_(said.where(predictions.c.probability <= self.max_probability))
         if self.card_id is not None:
             here = (places_seen.c.card_id == self.card_id, places_seen.c.superseded.is_(None))
             yield view.photo_id.in_(select(places_seen.c.photo_id).where(*here))
@@ -61,11 +60,15 @@ class Asked:
 
 
 class Shown(NamedTuple):
-    """A sighting, the review in force (None: a model said it) and that review's note."""
+    """A sighting, the review in force (None: a model said it) and that review's note.
+
+    `likely` is the label that a model thought most probable where nothing is named.
+    """
 
     sighting: Sighting
     review_id: int | None
     note: str
+    likely: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,14 @@ class Page:
     next: str | None
 
 
-COLUMNS: list[ColumnElement[Any]] = [*SIGHTING_COLUMNS, view.review_id, view.note]
+_said = predictions.alias()
+_TOP = select(_said.c.top).where(_said.c.id == view.prediction_id).correlate(sightings)
+COLUMNS: list[ColumnElement[Any]] = [
+    *SIGHTING_COLUMNS,
+    view.review_id,
+    view.note,
+    _TOP.scalar_subquery().label("top"),
+]
 
 
 def find_page(
@@ -91,12 +101,10 @@ def find_page(
         InputError: the key is not one of this order.
     """
     find = {"newest": _newest, "uncertain": _uncertain}[order]
-    rows, keys = [], []
-    for row, key in find(connection, asked, after, limit):
-        rows.append(row)
-        keys.append(key)
+    found = list(find(connection, asked, after, limit))
+    rows = _rows_of(connection, [photo_id for photo_id, _ in found])
     shown = [as_shown(row, asked.query.red_list) for row in rows]
-    return Page(shown, keys[-1] if len(rows) == limit else None)
+    return Page(shown, found[-1][1] if len(found) == limit else None)
 
 
 def find_some(connection: Connection, photo_ids: Sequence[int], red_list: str) -> list[Shown]:
@@ -110,41 +118,48 @@ def find_some(connection: Connection, photo_ids: Sequence[int], red_list: str) -
 
 def count_some(connection: Connection, asked: Asked) -> int:
     """Return how many sightings there are, at most `MOST_COUNTED`."""
-    wanted = asked.all()
-    if not wanted:
-        whole = select(func.count()).select_from(photos).where(photos.c.superseded_by.is_(None))
-        return min(int(connection.scalar(whole) or 0), MOST_COUNTED)
-    some = select(view.photo_id).where(*wanted).limit(MOST_COUNTED).subquery()
-    return int(connection.scalar(select(func.count()).select_from(some)) or 0)
+    return count_up_to(connection, asked.all(), MOST_COUNTED)
 
 
 def as_shown(row: Any, red_list: str) -> Shown:
     """Return a row of `COLUMNS` as what is shown."""
     listed = read_red_list(red_list)
-    *values, review_id, note = row
+    *values, review_id, note, top = row
     names = (column.name for column in SIGHTING_COLUMNS)
     fields = dict(zip(names, values, strict=True))
     fields["sha256"] = bytes(fields["sha256"]).hex()
     label = fields["label"]
     name, iucn = listed.scientific_name(label), listed.category(label)
-    return Shown(Sighting(**fields, scientific_name=name, iucn=iucn), review_id, note)
+    first = next(iter(json.loads(top or "[]")), None)
+    likely = first[0] if first is not None and label is None else None
+    return Shown(Sighting(**fields, scientific_name=name, iucn=iucn), review_id, note, likely)
 
 
-Rows = Iterator[tuple[Any, str]]
+Keys = Iterator[tuple[int, str]]
+"""Photos and the keys of the pages after them."""
 
 
-def _newest(connection: Connection, asked: Asked, after: str | None, limit: int) -> Rows:
+def _rows_of(connection: Connection, photo_ids: Sequence[int]) -> Iterator[Any]:
+    """Yield rows of `COLUMNS` in the order of these photos."""
+    for chunk in chunks(photo_ids):
+        found = connection.execute(select(*COLUMNS).where(view.photo_id.in_(chunk)))
+        rows = {row.photo_id: row for row in found}
+        yield from (rows[photo_id] for photo_id in chunk)
+
+
+def _newest(connection: Connection, asked: Asked, after: str | None, limit: int) -> Keys:
     last = None if after is None else _parts(after, "n")[1]
-    wanted, left = asked.all(), limit
+    table, wanted = index_or_view(asked.all())
+    left = limit
     for low, high in _visits(connection):
         if last is not None and last < low:
             continue  # shown before
         is_begun = last is not None and (high is None or last < high)
-        here = [view.photo_id > last if is_begun else view.photo_id >= low]
-        here += [view.photo_id < high] if high is not None else []
-        query = select(*COLUMNS).where(*wanted, *here).order_by(view.photo_id).limit(left)
-        for row in connection.execute(query).all():
-            yield row, f"n{row.photo_id}"
+        here = [table.photo_id > last if is_begun else table.photo_id >= low]
+        here += [table.photo_id < high] if high is not None else []
+        query = select(table.photo_id).where(*wanted, *here).order_by(table.photo_id).limit(left)
+        for photo_id in connection.scalars(query).all():
+            yield photo_id, f"n{photo_id}"
             left -= 1
         if not left:
             return
@@ -175,15 +190,17 @@ def _first_since(connection: Connection, time: str) -> list[int]:
     return [] if found is None else [int(found)]
 
 
-def _uncertain(connection: Connection, asked: Asked, after: str | None, limit: int) -> Rows:
-    probability, number = predictions.c.probability, predictions.c.id
-    said = (
-        select(*COLUMNS, number.label("number"))
-        .select_from(predictions)
-        .join(regions, regions.c.id == predictions.c.region_id)
-        .join(sightings, view.photo_id == regions.c.photo_id)
-        .where(view.prediction_id == number, ~view.reviewed, *asked.all())
-    )
+def _uncertain(connection: Connection, asked: Asked, after: str | None, limit: int) -> Keys:
+    if asked.query.reviewed:
+        return
+    anybody = replace(asked, query=replace(asked.query, reviewed=None))
+    conditions = anybody.all()
+    # A few are sorted; of many the least probable are soon found in the order of the index.
+    by_index = not conditions or not are_few(connection, conditions)
+    unreviewed = was_reviewed(False, by_index=by_index)
+    table, wanted = index_or_view([unreviewed, view.prediction_id.is_not(None), *conditions])
+    probability, number = table.probability, table.prediction_id
+    said = select(table.photo_id, probability, number).where(*wanted)
     left = limit
     if after is None or after.startswith("u"):
         sure = said.where(probability.is_not(None)).order_by(probability, number)
@@ -191,15 +208,15 @@ def _uncertain(connection: Connection, asked: Asked, after: str | None, limit: i
             least, last = _parts(after, "u")
             beyond = or_(probability > least, number > last)
             sure = sure.where(probability >= least, beyond)
-        for row in connection.execute(sure.limit(left)).all():
-            yield row[:-1], f"u{row.probability!r}:{row.number}"
+        for photo_id, value, place in connection.execute(sure.limit(left)).all():
+            yield photo_id, f"u{value!r}:{place}"
             left -= 1
     if left:
         is_begun = after is not None and not after.startswith("u")
         last = _parts(after or "", "v")[1] if is_begun else 0
         unsure = said.where(probability.is_(None), number > last).order_by(number).limit(left)
-        for row in connection.execute(unsure).all():
-            yield row[:-1], f"v{row.number}"
+        for photo_id, _, place in connection.execute(unsure).all():
+            yield photo_id, f"v{place}"
 
 
 _KEYS = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, exists, select, update
 
+from trapsort.store.index import cards_of
 from trapsort.store.sequences import dissolve
 from trapsort.store.statements import chunks, merge
 from trapsort.store.tables import photos, places_seen
@@ -20,11 +21,12 @@ Placed = tuple[bytes, int]  # a path on the card and the id of the photo that is
 
 def add_places(
     connection: Connection, card_id: int, places: Sequence[tuple[Photo, int]], now: str
-) -> None:
+) -> dict[int, set[int]]:
     """Note which photo is at which path of a card, the later of two at one path in force.
 
     Content that another replaced there is superseded: its place, and the photo itself once it has
-    no other. A photo that is met again is not superseded any more.
+    no other. A photo that is met again is not superseded any more. Returns the photos that gave way
+    somewhere, each with the cards on which it was.
     """
     placed = [(photo.relative, photo_id) for photo, photo_id in places]
     before = _live(connection, card_id, (path for path, _ in placed))
@@ -45,9 +47,13 @@ def add_places(
     merge(connection, places_seen, keys, rows, ("mtime_ns", "last_seen", "superseded"))
     _revive(connection, (photo_id for _, photo_id in placed))
     contested = _contested(before, placed)
-    if contested:
-        times = _camera_times(connection, contested)
-        _supersede(connection, card_id, replaced(before, placed, times), now)
+    if not contested:
+        return {}
+    times = _camera_times(connection, contested)
+    gone = replaced(before, placed, times)
+    _supersede(connection, card_id, gone, now)
+    elsewhere = cards_of(connection, {old for _, old in gone})
+    return {old: {card_id, *elsewhere.get(old, ())} for _, old in gone}
 
 
 def replaced(

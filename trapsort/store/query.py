@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Connection,
-    ScalarSelect,
     Select,
-    case,
     exists,
     false,
     func,
     or_,
     select,
-    union,
 )
 
-from trapsort.errors import InputError
 from trapsort.redlist import LISTS, RedList, matches
 from trapsort.redlist import red_list as read_red_list
 from trapsort.store.rows import UNCLASSIFIED, ModelRow, ProblemRow, Sighting, SightingQuery
 from trapsort.store.statements import Row, chunks
 from trapsort.store.tables import (
     NO_DETECTOR,
-    attributions,
     cards,
-    clock_corrections,
     models,
     photos,
     places_seen,
@@ -41,7 +34,6 @@ from trapsort.store.tables import (
     problems,
     red_list,
     regions,
-    reviews,
     sequence_predictions,
     sightings,
     stations,
@@ -49,10 +41,8 @@ from trapsort.store.tables import (
 from trapsort.store.write import root_text
 
 ROWS_AT_ONCE = 500  # rows that a stream holds in memory
-HASHES_AT_ONCE = 10_000
+HASHES_AT_ONCE = 100_000
 UNKNOWN = "unknown"  # how people name a sighting without a label
-EARLIEST, LATEST = "", "9999-12-31T23:59:59"  # no camera time is before or after
-COUNTS = ("species", "station", "day", "iucn", "hour")
 
 view = sightings.c
 # The Red List columns of a sighting are those of the list that the query names.
@@ -61,6 +51,7 @@ SIGHTING_COLUMNS = [
     for name in Sighting.__slots__
     if name not in ("scientific_name", "iucn", "sequence_label")
 ]
+IN_ORDER = (view.time.asc().nulls_last(), view.path_bytes, view.photo_id)
 # What the model that was used last says of the photo's sequence.
 SEQUENCE_LABEL = (
     select(sequence_predictions.c.label)
@@ -71,48 +62,24 @@ SEQUENCE_LABEL = (
     .scalar_subquery()
     .label("sequence_label")
 )
+WITH_SEQUENCE: list[ColumnElement[Any]] = [*SIGHTING_COLUMNS, SEQUENCE_LABEL]
 
 
 def find_sightings(
     connection: Connection, query: SightingQuery, *more: ColumnElement[bool]
 ) -> Iterator[Sighting]:
-    """Stream sightings by camera time (none last), path and photo; `more` are conditions."""
+    """Stream sightings by time (none last), path and photo; `more` are conditions."""
     listed = read_red_list(query.red_list)
-    order = (view.camera_time.asc().nulls_last(), view.path_bytes, view.photo_id)
-    columns = (*SIGHTING_COLUMNS, SEQUENCE_LABEL)
-    statement = select(*columns).where(*conditions(query, listed), *more).order_by(*order)
-    for row in stream(connection, statement):
-        sha256, label = bytes(row["sha256"]).hex(), row["label"]
-        name, iucn = listed.scientific_name(label), listed.category(label)
-        yield Sighting(**{**row, "sha256": sha256, "scientific_name": name, "iucn": iucn})
+    statement = select(*WITH_SEQUENCE).where(*conditions(query, listed), *more)
+    for row in stream(connection, statement.order_by(*IN_ORDER)):
+        yield as_sighting(row, listed)
 
 
-def count_sightings(
-    connection: Connection, query: SightingQuery, by: str, *more: ColumnElement[bool]
-) -> list[tuple[str, int]]:
-    """Count photos by one of `COUNTS`: days and hours in their order, others most first.
-
-    '' is for none; `more` are conditions.
-    """
-    listed = read_red_list(query.red_list)
-    groups: dict[str, ColumnElement[str | None]] = {
-        "species": view.label,
-        "station": view.station,
-        "day": func.substr(view.time, 1, 10),  # by a clock put right, as the hour
-        "iucn": view.label,
-        "hour": func.substr(view.time, 12, 2),
-    }
-    if by not in groups:
-        raise InputError(f"cannot count by {by}", f"choose one of {', '.join(COUNTS)}")
-    group = groups[by]
-    statement = select(group, func.count()).where(*conditions(query, listed), *more).group_by(group)
-    counted: Counter[str] = Counter()
-    for value, number in connection.execute(statement):
-        name = listed.category(value) if by == "iucn" else value
-        counted[name or (UNKNOWN if by == "species" else "")] += number
-    if by in ("day", "hour"):
-        return sorted(counted.items())
-    return sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+def as_sighting(row: Row, listed: RedList) -> Sighting:
+    """Return a row of `WITH_SEQUENCE` with what the list says of its label."""
+    sha256, label = bytes(row["sha256"]).hex(), row["label"]
+    name, iucn = listed.scientific_name(label), listed.category(label)
+    return Sighting(**{**row, "sha256": sha256, "scientific_name": name, "iucn": iucn})
 
 
 def find_problems(
@@ -132,7 +99,9 @@ def find_problems(
         yield ProblemRow(**row)
 
 
-def find_unreadable(connection: Connection, root: Path, volume: str) -> list[tuple[int, bytes]]:
+def find_unreadable(
+    connection: Connection, root: str | Path, volume: str
+) -> list[tuple[int, bytes]]:
     """Return id and path of a card's open problems of reading, whatever its station was."""
     statement = select(problems.c.id, problems.c.path_bytes).join(cards)
     mine = (cards.c.root == root_text(root), cards.c.volume == volume)
@@ -167,15 +136,39 @@ def find_known(
 
 
 def find_hashes(connection: Connection) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return the perceptual hashes of live photos and the photos' ids, in the order of the ids."""
+    """Return the perceptual hashes of live photos and the photos' ids, in the order of the ids.
+
+    Past SQLAlchemy's rows, which take three times as long: there may be ten million.
+    """
+    pair = np.dtype([("hash", np.int64), ("id", np.int64)])
+    parts = [np.empty(0, dtype=pair)]
     statement = select(photos.c.perceptual_hash, photos.c.id).order_by(photos.c.id)
-    statement = statement.where(photos.c.superseded_by.is_(None))
-    options = {"stream_results": True, "yield_per": HASHES_AT_ONCE}
-    parts = [np.empty((0, 2), dtype=np.int64)]
-    for part in connection.execute(statement, execution_options=options).partitions():
-        parts.append(np.array([tuple(row) for row in part], dtype=np.int64))
-    both = np.concatenate(parts)
-    return np.ascontiguousarray(both[:, 0]).view(np.uint64), np.ascontiguousarray(both[:, 1])
+    statement = statement.where(photos.c.superseded_by.is_(None)).limit(HASHES_AT_ONCE)
+    literal = {"literal_binds": True}
+    cursor: Any = connection.connection.cursor()
+    with closing(cursor):
+        last = 0
+        while True:
+            beyond = statement.where(photos.c.id > last)
+            cursor.execute(str(beyond.compile(connection, compile_kwargs=literal)))
+            part = np.fromiter(cursor, dtype=pair)
+            if not len(part):
+                break
+            parts.append(part)
+            last = int(part["id"][-1])
+    hashes = np.concatenate([part["hash"] for part in parts])
+    return hashes.view(np.uint64), np.concatenate([part["id"] for part in parts])
+
+
+def labels_in(connection: Connection, column: ColumnElement[str | None]) -> list[str]:
+    """Return the distinct values of a column that has an index, in a look-up for each."""
+    least = select(func.min(column))
+    found: list[str] = []
+    label = connection.scalar(least)
+    while label is not None:
+        found.append(label)
+        label = connection.scalar(least.where(column > label))
+    return found
 
 
 def red_list_rows() -> list[Row]:
@@ -209,42 +202,44 @@ def stream(connection: Connection, statement: Select[*tuple[object, ...]]) -> It
 
 def conditions(query: SightingQuery, listed: RedList) -> Iterator[ColumnElement[bool]]:
     """What a sighting of the view must fulfil."""
-    if query.species:
-        yield photos_with(labels_of(query.species, listed), or_none=UNKNOWN in query.species)
-    if query.iucn:
-        entries = listed.entries.values()
-        yield photos_with(
-            [e.label for e in entries if any(matches(e.category, each) for each in query.iucn)]
-        )
+    labels = wanted_labels(query, listed)
+    if labels is not None:
+        yield labelled(labels)
     if query.since is not None:
-        first = query.since.isoformat()
-        yield view.time >= first
-        yield view.camera_time >= _unless_corrected(first, EARLIEST)
+        yield view.time >= query.since.isoformat()
     if query.until is not None:
-        last = f"{query.until.isoformat()}T23:59:59"
-        yield view.time <= last
-        yield view.camera_time <= _unless_corrected(last, LATEST)
+        yield view.time <= f"{query.until.isoformat()}T23:59:59"
     if query.recorded_since is not None:
         yield view.recorded >= query.recorded_since
     if query.recorded_until is not None:
         yield view.recorded <= query.recorded_until
     if query.station is not None:
-        yield view.station == query.station
-        yield view.photo_id.in_(photos_at(query.station))
+        yield at_station(query.station)
     if query.min_probability is not None:
         yield or_(view.reviewed, view.probability >= query.min_probability)
     if query.reason is not None:
         yield view.reason == query.reason
     if query.reviewed is not None:
-        yield view.reviewed == query.reviewed
+        yield was_reviewed(query.reviewed, by_index=labels is None and query.station is None)
     if query.card is not None:
         yield view.photo_id.in_(_on_card(query.card))
 
 
-def _unless_corrected(time: str, bound: str) -> ScalarSelect[str]:
-    """Return a bound of camera times, which have an index, that leaves out no true time."""
-    corrected = exists(select(clock_corrections.c.id))
-    return select(case((corrected, bound), else_=time)).scalar_subquery()
+def wanted_labels(query: SightingQuery, listed: RedList) -> list[str | None] | None:
+    """Return the labels that a query asks for, None among them for none; None where it does not."""
+    if not query.species and not query.iucn:
+        return None
+    meant: list[str | None] = list(dict.fromkeys(labels_of(query.species, listed)))
+    if UNKNOWN in query.species:
+        meant.append(None)
+    if not query.iucn:
+        return meant
+    within = [
+        entry.label
+        for entry in listed.entries.values()
+        if any(matches(entry.category, each) for each in query.iucn)
+    ]
+    return [label for label in within if not query.species or label in meant]
 
 
 def labels_of(species: Iterable[str], listed: RedList) -> list[str]:
@@ -258,24 +253,26 @@ def labels_of(species: Iterable[str], listed: RedList) -> list[str]:
     return [*species, *meant]
 
 
-def photos_with(labels: Sequence[str], *, or_none: bool = False) -> ColumnElement[bool]:
-    """Ask for sightings with one of these labels, or with none, by index where there is one."""
-    if or_none:
-        return or_(view.label.in_(labels), view.label.is_(None))
-    if not labels:
-        return false()
-    # The view's label is no column with an index; those of the tables below it are.
-    predicted = select(regions.c.photo_id).join(predictions).where(predictions.c.label.in_(labels))
-    said = select(reviews.c.photo_id).where(reviews.c.label.in_(labels))
-    return view.label.in_(labels) & view.photo_id.in_(union(predicted, said))
+def labelled(labels: Sequence[str | None]) -> ColumnElement[bool]:
+    """Ask for sightings with one of these labels; None among them: or with none."""
+    names = [label for label in labels if label is not None]
+    wanted = view.label == names[0] if len(names) == 1 else view.label.in_(names)
+    if None not in labels:
+        return wanted if names else false()
+    return or_(wanted, view.label.is_(None)) if names else view.label.is_(None)
 
 
-def photos_at(station: str) -> CompoundSelect[int]:
-    """Select the photos that may be of a station, by index; the view's station has none."""
-    here = select(stations.c.id).where(stations.c.name == station).scalar_subquery()
-    deployed = select(attributions.c.photo_id).where(attributions.c.station_id == here)
-    placed = select(places_seen.c.photo_id).join(cards).where(cards.c.station_id == here)
-    return union(deployed, placed.where(places_seen.c.superseded.is_(None)))
+def was_reviewed(answer: bool, *, by_index: bool) -> ColumnElement[bool]:
+    """Ask for sightings with or without a review; not by index where another one is better."""
+    if by_index:
+        return view.reviewed.is_(answer)
+    return view.review_id.is_not(None) if answer else view.review_id.is_(None)
+
+
+def at_station(name: str) -> ColumnElement[bool]:
+    """Ask for sightings of a station, by its number, which has an index."""
+    here = select(stations.c.id).where(stations.c.name == name).scalar_subquery()
+    return view.station_id == here
 
 
 def _on_card(card: str) -> Select[int]:

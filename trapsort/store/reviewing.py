@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from trapsort.errors import InputError
 from trapsort.store.in_force import is_kept
+from trapsort.store.index import settle
 from trapsort.store.statements import Row, chunks, insert_one, utc_now
 from trapsort.store.tables import photos, reviews
 
@@ -45,7 +46,9 @@ def decide(
         raise ConflictError(changed)
     row: Row = {"label": label, "count": count, "reviewer": reviewer, "note": note}
     row = {**row, "time": utc_now()}
-    return {photo: insert_one(connection, reviews, {**row, "photo_id": photo}) for photo in seen}
+    said = {photo: insert_one(connection, reviews, {**row, "photo_id": photo}) for photo in seen}
+    settle(connection, seen)
+    return said
 
 
 def undo(connection: Connection, review_ids: Iterable[int], reviewer: str) -> list[int]:
@@ -69,7 +72,9 @@ def undo(connection: Connection, review_ids: Iterable[int], reviewer: str) -> li
         if review in kept:
             taken = {**row, "photo_id": found[review], "retracts": review}
             insert_one(connection, reviews, taken)
-    return list(dict.fromkeys(found[review] for review in wanted))
+    its_photos = list(dict.fromkeys(found[review] for review in wanted))
+    settle(connection, its_photos)
+    return its_photos
 
 
 def in_force(connection: Connection, photo_ids: Iterable[int]) -> dict[int, int]:

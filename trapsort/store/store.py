@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from trapsort.store import audit, captures, reporting, write
+from trapsort.store import audit, captures, counting, index, reporting, write
 from trapsort.store import query as ask
 from trapsort.store.audit import CardRow, Original, PlaceRow
 from trapsort.store.captures import Capture
 from trapsort.store.desk import Desk
 from trapsort.store.engine import BUSY_SECONDS, connect, reading, writing
 from trapsort.store.fieldwork import Fieldwork
+from trapsort.store.first import find_first
 from trapsort.store.hold import Hold, hold
 from trapsort.store.imports import Imports
 from trapsort.store.migrate import migrate
@@ -109,7 +110,7 @@ class Store(Fieldwork, Imports):
 
     # Writing ------------------------------------------------------------------------------------
 
-    def card(self, root: Path, *, volume: str = "", station: str | None = None) -> int:
+    def card(self, root: str | Path, *, volume: str = "", station: str | None = None) -> int:
         """Return the id of a card: of its latest row, or the one of the station that is given.
 
         A card that has no station yet gets that one; one of another station gets a new row, so
@@ -187,6 +188,14 @@ class Store(Fieldwork, Imports):
             with writing(self._engine) as connection:
                 write.resolve(connection, ids)
 
+    def rebuild(self) -> None:
+        """Make anew what is derived from the record: the index of sightings, and the counts.
+
+        What writes to the record keeps them up to date; `trapsort doctor --full` compares.
+        """
+        with writing(self._engine) as connection:
+            index.rebuild(connection)
+
     # Reading ------------------------------------------------------------------------------------
 
     def known(self, sha256s: Sequence[bytes], model_id: int) -> dict[bytes, bool]:
@@ -202,14 +211,18 @@ class Store(Fieldwork, Imports):
         with reading(self._engine) as connection:
             return ask.find_hashes(connection)
 
-    def sightings(self, query: SightingQuery | None = None) -> Iterator[Sighting]:
-        """Stream sightings by camera time (none last), path and photo, a photo once.
+    def sightings(
+        self, query: SightingQuery | None = None, *, limit: int | None = None
+    ) -> Iterator[Sighting]:
+        """Stream sightings by time (none last), path and photo, a photo once.
 
-        Superseded photos are left out. All come from one state of the database, however long the
-        caller takes.
+        Superseded photos are left out; `limit` is how many are wanted. All come from one state of
+        the database, however long the caller takes.
         """
         asked = query or SightingQuery()
-        return self._stream(lambda connection: ask.find_sightings(connection, asked))
+        if limit is not None:
+            return self._stream(lambda c: find_first(c, asked, limit))
+        return self._stream(lambda c: ask.find_sightings(c, asked))
 
     def captures(
         self, query: SightingQuery | None = None, *, order: str = "deployment"
@@ -220,6 +233,16 @@ class Store(Fieldwork, Imports):
         """
         asked = query or SightingQuery()
         return self._stream(lambda c: captures.find_captures(c, asked, order))
+
+    @property
+    def url(self) -> str:
+        """Where the record is, with its password: to open it a second time, never to be shown."""
+        return self._engine.url.render_as_string(hide_password=False)
+
+    def last_photo_id(self) -> int:
+        """Return the greatest id of a photo, 0 without any: there are at most so many."""
+        with reading(self._engine) as connection:
+            return captures.last_photo_id(connection)
 
     def labels_at(self) -> dict[tuple[str, str], set[str]]:
         """Return the labels seen at each place: ('station', NAME), without one ('card', ROOT)."""
@@ -233,7 +256,7 @@ class Store(Fieldwork, Imports):
         category are counted under '', those without a label under 'unknown'.
         """
         with reading(self._engine) as connection:
-            return ask.count_sightings(connection, query, by)
+            return counting.count_sightings(connection, query, by)
 
     def problems(
         self,
@@ -244,7 +267,7 @@ class Store(Fieldwork, Imports):
         """Stream problems by card and path, last seen between two times (UTC text, included)."""
         return self._stream(lambda c: ask.find_problems(c, since, until, include_resolved))
 
-    def unreadable(self, root: Path, volume: str = "") -> list[tuple[int, bytes]]:
+    def unreadable(self, root: str | Path, volume: str = "") -> list[tuple[int, bytes]]:
         """Return id and path of each open problem `unreadable` of a card."""
         with reading(self._engine) as connection:
             return ask.find_unreadable(connection, root, volume)

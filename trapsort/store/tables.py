@@ -2,7 +2,7 @@
 
 Times that trapsort writes are UTC text, 'YYYY-MM-DDTHH:MM:SSZ'; `camera_time` is what the camera
 wrote, `time` what a right clock would have shown, both 'YYYY-MM-DDTHH:MM:SS' without a zone.
-`sightings` is a view and has a MetaData of its own.
+Views have a MetaData of their own.
 """
 
 from __future__ import annotations
@@ -186,6 +186,8 @@ predictions = Table(
     _need("top", Text),
     _need("members", Text),
     _need("created", Text),
+    # Of the bundle's graph that was run: single or int8; empty where nothing says so.
+    Column("precision", Text, nullable=False, server_default=""),
     UniqueConstraint("region_id", "model_id"),
     Index(None, "label"),
     Index(None, "probability"),
@@ -373,4 +375,5 @@ sightings = Table(
     Column("review_id", Id),
     Column("note", Text),
     Column("prediction_id", Id),
+    Column("station_id", Id),
 )

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from trapsort.errors import InputError
 from trapsort.scan import display_name
-from trapsort.store.attributions import attribute
+from trapsort.store.attributions import match_photos
+from trapsort.store.index import cards_of, settle, settle_model
 from trapsort.store.places import add_places
 from trapsort.store.rows import UNCLASSIFIED, Account, Record, Recorded
 from trapsort.store.sequences import ungroup
@@ -32,6 +33,7 @@ from trapsort.store.tables import (
     runs,
     stations,
 )
+from trapsort.urls import is_url
 
 if TYPE_CHECKING:
     from trapsort.ensemble import Prediction
@@ -67,10 +69,12 @@ def photo_ids(connection: Connection, sha256s: Iterable[bytes]) -> dict[bytes, i
 
 def root_text(root: str | Path) -> str:
     """Return a card's folder as the record names it: the same from wherever it is named."""
+    if isinstance(root, str) and is_url(root):
+        return display_name(os.fsencode(root.rstrip("/")))
     return display_name(os.fsencode(os.path.abspath(root)))  # noqa: PTH100 - as `scan` does
 
 
-def add_card(connection: Connection, root: Path, volume: str, station: str | None) -> int:
+def add_card(connection: Connection, root: str | Path, volume: str, station: str | None) -> int:
     """Return the id of a card, see `Store.card`; nobody else writes meanwhile."""
     now = utc_now()
     row: dict[str, Any] = {"root": root_text(root), "volume": volume}
@@ -91,7 +95,9 @@ def add_card(connection: Connection, root: Path, volume: str, station: str | Non
     connection.execute(renewed)
     if row.get("station_id", before) != before:
         placed = select(places_seen.c.photo_id).where(places_seen.c.card_id == found)
-        attribute(connection, connection.scalars(placed).all())
+        its_photos = connection.scalars(placed).all()
+        match_photos(connection, its_photos)
+        settle(connection, its_photos)
     return int(found)
 
 
@@ -106,9 +112,15 @@ def add_model(connection: Connection, name: str, version: str, digest: str, prof
     uses = connection.execute(select(func.coalesce(func.max(models.c.last_used), 0))).scalar_one()
     row = {"name": name, "version": version, "digest": digest, "profile": profile}
     row |= {"added": utc_now(), "last_used": uses + 1}
-    merge(connection, models, ("digest",), [row], ("last_used",))
     known = select(models.c.id).where(models.c.digest == digest)
-    return int(connection.execute(known).scalar_one())
+    last_used = models.c.last_used.desc()
+    preferred = select(models.c.digest).where(models.c.source == "").order_by(last_used).limit(1)
+    is_back = connection.scalar(known) is not None and connection.scalar(preferred) != digest
+    merge(connection, models, ("digest",), [row], ("last_used",))
+    model_id = int(connection.execute(known).scalar_one())
+    if is_back:
+        settle_model(connection, model_id)
+    return model_id
 
 
 def add_batch(
@@ -128,14 +140,17 @@ def add_batch(
     ids = photo_ids(connection, [*firsts, *(sha256 for _, sha256 in seen)])
     new = [record for sha256, record in firsts.items() if sha256 not in ids]
     merge(connection, photos, ("sha256",), [_photo_row(record, now) for record in new])
+    known = cards_of(connection, ids.values()) if ids else {}
     ids |= photo_ids(connection, [record.sha256 for record in new])
+    fresh = {ids[record.sha256] for record in new}
     _link_within(connection, records, new, ids)
     _add_predictions(
         connection, model_id, {ids[key]: r.prediction for key, r in firsts.items()}, now
     )
     places = [(r.photo, ids[r.sha256]) for r in records] + [(p, ids[key]) for p, key in seen]
-    add_places(connection, card_id, places, now)
-    attribute(connection, ids.values())
+    gone = add_places(connection, card_id, places, now)
+    match_photos(connection, ids.values())
+    settle(connection, {*ids.values(), *gone}, fresh=fresh, placed={**gone, **known})
     placed = {photo.relative for photo, _ in places}
     _resolve(connection, card_id, placed, now)
     _add_problems(connection, card_id, failed, now)
@@ -166,7 +181,9 @@ def add_review(
         raise InputError(f"there is no photo {photo_id}", "take an id that `sightings` shows")
     row = {"photo_id": photo_id, "label": label, "count": count}
     row |= {"reviewer": reviewer, "note": note, "time": utc_now()}
-    return insert_one(connection, reviews, row)
+    review_id = insert_one(connection, reviews, row)
+    settle(connection, [photo_id])
+    return review_id
 
 
 def resolve(connection: Connection, problem_ids: Iterable[int]) -> None:
@@ -267,6 +284,7 @@ def prediction_row(
         "top": json.dumps(top, ensure_ascii=False),
         "members": json.dumps(members, ensure_ascii=False),
         "created": now,
+        "precision": prediction.precision,
     }
 
 
