@@ -18,6 +18,7 @@ from tests.toy import (
     manifest,
     write_binary,
     write_bundle,
+    write_precisions,
 )
 from trapsort.bundle import available, load_bundle, read_bundle
 from trapsort.errors import BundleError
@@ -196,3 +197,37 @@ def test_two_labels_without_taxa_are_a_bundle(tmp_path: Path) -> None:
 def test_a_taxonomy_is_read(tmp_path: Path) -> None:
     bundle = load_bundle(write_bundle(tmp_path / "toy", taxonomy=TAXONOMY))
     assert bundle.taxonomy == TAXONOMY
+
+
+def test_a_bundle_may_hold_two_precisions(tmp_path: Path) -> None:
+    bundle = load_bundle(write_precisions(tmp_path / "toy"))
+    assert bundle.graphs == {"single": "ensemble.onnx", "int8": "ensemble-int8.onnx"}
+    assert (bundle.graph, bundle.precision) == ("ensemble.onnx", "auto")
+    assert bundle.read_graph() == (bundle.path / "ensemble.onnx").read_bytes()
+    assert bundle.read_graph("int8") == (bundle.path / "ensemble-int8.onnx").read_bytes()
+    damaged = bytearray(bundle.read_graph("int8"))
+    damaged[9] ^= 1
+    (bundle.path / "ensemble-int8.onnx").write_bytes(damaged)
+    with pytest.raises(BundleError, match=r"ensemble-int8\.onnx is not the file"):
+        load_bundle(bundle.path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"graphs": {"int8": "none.onnx"}}, "of another precision is not among its files"),
+        ({"graphs": {"int4": "ensemble-int8.onnx"}, "parity": {"int4": {"development": {
+            "agreement": 1}}}}, "graphs names a precision that is none of single, int8"),
+        ({"graphs": {"single": "ensemble-int8.onnx"}}, "graph is not the graph in single"),
+        ({"graphs": {"int8": "ensemble.onnx"}}, "two precisions have the same graph"),
+        ({"parity": {}}, "is not complete: KeyError"),
+    ],
+)  # fmt: skip
+def test_precisions_that_do_not_add_up_are_refused(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    folder = write_precisions(tmp_path / "toy")
+    table = json.loads((folder / "bundle.json").read_text("utf-8")) | changes
+    (folder / "bundle.json").write_text(json.dumps(table), encoding="utf-8")
+    with pytest.raises(BundleError, match=message):
+        read_bundle(folder)

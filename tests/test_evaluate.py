@@ -146,7 +146,7 @@ def test_answers_keep_the_order_of_the_photos(bundle: Bundle, tmp_path: Path) ->
 
 def test_no_finite_answer_is_left_out(bundle: Bundle, tmp_path: Path) -> None:
     class Broken:
-        provider = "none"
+        provider, precision = "none", "single"
 
         def run(self, batch: np.ndarray) -> Scores:
             rows = np.full((len(batch), 6), 1 / 6, np.float32)

@@ -158,3 +158,23 @@ def write_binary(folder: Path) -> Path:
         members=[{"name": "only", "backbone": "none"}],
         decision=rule,
     )
+
+
+def write_precisions(folder: Path) -> Path:
+    """Write the toy bundle with a graph in 8 bits, which answers the same, into `folder`."""
+    write_bundle(folder)
+    eighth = onnx.load(folder / "ensemble.onnx")
+    eighth.doc_string = "in 8 bits"
+    onnx.save(eighth, folder / "ensemble-int8.onnx")
+    names = ("ensemble.onnx", "ensemble-int8.onnx")
+    table = manifest(
+        folder,
+        graphs={"single": "ensemble.onnx", "int8": "ensemble-int8.onnx"},
+        parity={"int8": {"development": {"agreement": 0.998}}},
+        files={
+            name: {"sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
+            for name in names
+        },
+    )
+    (folder / "bundle.json").write_text(json.dumps(table), encoding="utf-8")
+    return folder

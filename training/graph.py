@@ -21,6 +21,8 @@ OPSET = 18
 FIRST = "first"
 """Names in the graph: of the first members' stack, and below of what makes them answer alone."""
 THRESHOLD = "first/min_probability"
+ALWAYS = "late/labels"
+"""Constant of a witness that is asked late: it hears of photos whose best label comes before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def fuse(
         build.node("Gemm", [joined, *white], "features")
         outputs["features"] = ["N", whitening[0].shape[1]]
     if witness is not None:
-        build.node("Identity", [_embed(build, "witness", witness, small=small)], "other")
+        build.node("Identity", [embed(build, "witness", witness, small=small)], "other")
         outputs["other"] = ["N", "species"]
     return _assemble(build, outputs, size)
 
@@ -126,7 +128,7 @@ class Asked:
 def _ask(build: Builder, members: Sequence[MemberGraph], *, small: bool) -> Asked:
     pooled, votes, maps = [], [], []
     for member in members:
-        feature_map = _embed(build, member.name, member.model, small=small)
+        feature_map = embed(build, member.name, member.model, small=small)
         features = _pool(build, member, feature_map)
         own, activation = _head(build, member, features, feature_map)
         pooled.append(features)
@@ -197,8 +199,8 @@ def _cascade(
             "If",
             [every],
             answers,
-            then_branch=_branch(skip, "skip", skipped),
-            else_branch=_branch(ask, "ask", found),
+            then_branch=branch(skip, "skip", skipped),
+            else_branch=branch(ask, "ask", found),
         )
     )
     zero = build.constant("later/zero", 0.0)
@@ -219,7 +221,8 @@ def _zeros(build: Builder, like: str, name: str, count: int) -> str:
     return build.node("Concat", [nothing] * count, f"{name}/zeros", axis=1)
 
 
-def _branch(build: Builder, name: str, outputs: Sequence[str]) -> onnx.GraphProto:
+def branch(build: Builder, name: str, outputs: Sequence[str]) -> onnx.GraphProto:
+    """What was built as one side of an `If`; outputs: names of float32 values."""
     values = [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs]
     return helper.make_graph(build.nodes, name, [], values, build.constants)
 
@@ -234,8 +237,8 @@ def initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 
 
 def ask_everyone(model: onnx.ModelProto) -> None:
-    """Change a graph with a cascade so that no photo is answered without the last members."""
-    replace_constants(model, {THRESHOLD: np.float32(2)})
+    """Change a graph so that no photo is answered without the last members and the witness."""
+    replace_constants(model, {THRESHOLD: np.float32(2), ALWAYS: np.float32(np.inf)})
 
 
 def replace_constants(model: onnx.ModelProto, values: Mapping[str, Any]) -> None:
@@ -246,7 +249,7 @@ def replace_constants(model: onnx.ModelProto, values: Mapping[str, Any]) -> None
             tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
 
 
-def _embed(build: Builder, name: str, model: onnx.ModelProto, *, small: bool) -> str:
+def embed(build: Builder, name: str, model: onnx.ModelProto, *, small: bool) -> str:
     """Add a model's nodes under a name, perhaps its weights stored small; its output's name."""
     model = onnx.compose.add_prefix(model, f"{name}/")
     image = single_input(model)
@@ -257,7 +260,7 @@ def _embed(build: Builder, name: str, model: onnx.ModelProto, *, small: bool) ->
     channel = {
         node.input[1]: 0 if node.op_type == "Conv" else 1
         for node in model.graph.node
-        if node.op_type in ("Conv", "MatMul")
+        if node.op_type in ("Conv", "MatMul", "Gemm")
     }
     for tensor in model.graph.initializer:
         if small and tensor.name in channel and tensor.data_type == TensorProto.FLOAT:

@@ -1,15 +1,19 @@
 """Convolutions in 8 bits: smaller and several times faster on a CPU, and no longer quite the same.
 
 Activations are unsigned and weights signed, one scale for each output channel: what CPUs multiply
-fastest. Only convolutions; the head stays in single precision. What it costs in answers is measured
-against the graph in single precision, on photos that the calibration has not seen.
+fastest. Only convolutions and their activations; the head stays in single precision. What it costs
+in answers is measured against the graph in single precision, on photos that the calibration has not
+seen.
 """
 
 from __future__ import annotations
 
-import json
+import io
 import tempfile
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +25,17 @@ from onnxruntime import quantization
 from scipy.special import softmax
 
 from training.ablation import member_milliseconds
-from training.crossval import FINAL, run_file
-from training.data import Dataset
-from training.fit import Dense, Floats, dense_layers, dense_logits, load_arrays
+from training.fit import Dense, Floats, dense_logits
 from training.graph import single_input
-from training.recipe import Recipe
+from trapsort.session import load_graph
 
 BATCH = 8
 GAIN = ("ResNet50V2", "VGG16")
-"""Backbones that 8 bits make faster; depthwise convolutions gain nothing."""
+"""Backbones that 8 bits make several times faster; depthwise convolutions gain less."""
+
+QUANTISED = ("Conv", "Relu", "Clip")
+"""With its activation a convolution writes 8 bits at once: the range cuts off what the activation
+would. Without, they would be read back between the two, a third of a light network's time."""
 
 PERCENTILE = 99.99
 """Activations above it are clipped: a few outliers would cost all others their bits."""
@@ -79,18 +85,19 @@ def quantise(graph: Path, photos: NDArray[np.uint8], target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
         quantization.quant_pre_process(graph, ready, skip_symbolic_shape=True)
-        quantization.quantize_static(
-            ready,
-            target,
-            _Photos(name, photos),
-            quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-            calibrate_method=quantization.CalibrationMethod.Percentile,
-            extra_options={"CalibPercentile": PERCENTILE, "CalibStridedMinMax": 1},
-        )
+        with redirect_stdout(io.StringIO()):  # it prints a line a photo
+            quantization.quantize_static(
+                ready,
+                target,
+                _Photos(name, photos),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=list(QUANTISED),
+                per_channel=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                calibrate_method=quantization.CalibrationMethod.Percentile,
+                extra_options={"CalibPercentile": PERCENTILE, "CalibStridedMinMax": 1},
+            )
 
 
 def drift(
@@ -110,24 +117,28 @@ def drift(
     )
 
 
-def quantise_members(dataset: Dataset, recipe: Recipe, out: Path) -> dict[str, Drift]:
-    """Write `MEMBER-int8.onnx` for each member that gains by it, and what it costs, by name.
+def cpu_milliseconds(
+    graphs: Sequence[bytes],
+    photos: NDArray[np.uint8],
+    *,
+    repeats: int = 3,
+    middle: Callable[[list[float]], Any] = np.median,
+) -> list[float]:
+    """CPU milliseconds a photo of each graph, the photos one by one, one thread.
 
-    Calibrated on a spread of development photos and compared on others; also in `quantise.json`.
+    The graphs take turns at every photo, so that what else the machine does hits all alike;
+    middle: of the times of all photos but those of the first of the repeats.
     """
-    shown = dataset.development
-    some, others = dataset.pixels[shown[::80]], dataset.pixels[shown[40::20]]
-    drifts = {}
-    for member in recipe.members:
-        if member.backbone not in GAIN:
-            continue
-        single, eighth = out / f"{member.name}.onnx", out / f"{member.name}-int8.onnx"
-        quantise(single, some, eighth)
-        dense = dense_layers(load_arrays(run_file(out, member.name, FINAL)))
-        drifts[member.name] = drift(single, eighth, dense, others)
-    table = {name: asdict(each) for name, each in drifts.items()}
-    (out / "quantise.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    return drifts
+    sessions = [load_graph(graph) for graph in graphs]
+    times: list[list[float]] = [[] for _ in sessions]
+    for repeat in range(repeats + 1):
+        for photo in photos:
+            for place, session in enumerate(sessions):
+                start = time.process_time()
+                session.run(None, {session.get_inputs()[0].name: photo[None]})
+                if repeat:
+                    times[place].append((time.process_time() - start) * 1000)
+    return [float(middle(each)) for each in times]
 
 
 def _probabilities(path: Path, dense: Dense, photos: NDArray[np.uint8]) -> Floats:

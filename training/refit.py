@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -25,6 +25,7 @@ from training.fit import Floats
 from training.graph import FIRST, THRESHOLD, replace_constants
 from training.leakage import digest_of
 from training.meta import Stack, fit_ensemble
+from training.precisions import drop_precisions
 from training.recipe import Recipe
 from training.stack import (
     OutOfFold,
@@ -33,7 +34,7 @@ from training.stack import (
     out_of_fold,
     witness_limits,
 )
-from trapsort.bundle import Bundle, load_bundle
+from trapsort.bundle import SINGLE, Bundle, load_bundle
 from trapsort.decode import decode
 from trapsort.ensemble import novelty
 from trapsort.errors import InputError, PhotoError
@@ -162,8 +163,10 @@ def refit(
             f"{bundle.model_name} is not what the files in {out} made.", "Name it with --bundle."
         )
     rows = unseen(read_corrections(corrections, bundle.labels), dataset)
-    scores = answer_corrections(open_session(bundle), rows)
-    votes = answer_corrections(open_everyone(bundle), rows).members
+    everyone = answer_corrections(open_everyone(bundle), rows)  # the witness, too
+    votes = everyone.members
+    single = open_session(replace(bundle, precision=SINGLE))
+    scores = replace(answer_corrections(single, rows), other=everyone.other)
     joined = join(out_of_fold(dataset, recipe, out), scores, votes, rows, bundle)
     fitted = fit_ensemble(
         joined.members,
@@ -189,6 +192,7 @@ def refit(
     draft = out / "refit"
     shutil.rmtree(draft, ignore_errors=True)
     shutil.copytree(bundle_folder, draft)
+    drop_precisions(draft)
     replace_stack(draft / GRAPH, stack)
     _write(draft, stack, rule, _figures(scores, joined, probabilities))
     _check(load_bundle(draft), rows, stack.apply(votes))

@@ -24,6 +24,13 @@ DEFAULT = "iucn11"
 SIDES = range(32, 2049)
 """Pixels that a graph's input may be wide or high."""
 
+SINGLE, INT8 = "single", "int8"
+PRECISIONS = (SINGLE, INT8)
+"""What a bundle's graphs compute in: single precision, which each has, and 8 bits."""
+
+AUTO = "auto"
+"""The precision that is fastest where the photos are classified."""
+
 REASON_OF_REJECTION = ("blank", "vehicle", "other_animal")
 """Labels that are no species: a photo that gets one is reported as unknown with it as reason."""
 
@@ -53,7 +60,8 @@ class Bundle:
     digest: sha256 of `bundle.json` in hex, which holds the digests of all other files; labels: in
     the order of the graph's outputs; species: those of them that may be reported; taxa: the
     scientific names behind each species; members: names in the order of the graph's outputs; size:
-    width and height of the graph's input, pixels; taxonomy: label -> rank -> name.
+    width and height of the graph's input, pixels; taxonomy: label -> rank -> name; graphs: file
+    name of the graph of each precision, `graph` being that of single precision.
 
     Room `profile` sets the rest. profile: what changes the bundle, '' for nothing (with it, digest
     is that of both together); temperature: what the logits are divided by; masked: labels that are
@@ -74,18 +82,29 @@ class Bundle:
     files: dict[str, str]
     size: tuple[int, int]
     taxonomy: dict[str, dict[str, str]]
+    graphs: dict[str, str]
     profile: str = ""
     temperature: float = 1.0
     masked: frozenset[str] = frozenset()
+    precision: str = AUTO
 
     @property
     def model_name(self) -> str:
         """Name and version, as predictions carry it."""
         return f"{self.name}-{self.version}"
 
-    def read_graph(self) -> bytes:
-        """The ONNX graph's bytes, verified; raises `BundleError` where they are not as recorded."""
-        return _read_verified(self.path / self.graph, self.files[self.graph])
+    def read_graph(self, precision: str = SINGLE) -> bytes:
+        """The bytes of the ONNX graph of a precision, verified.
+
+        Raises `BundleError` where they are not as recorded, or where there is no such graph.
+        """
+        if precision not in self.graphs:
+            raise BundleError(
+                f"{self.model_name} has no graph in {precision} precision.",
+                f"It has: {', '.join(self.graphs)}. Set graph_precision to auto.",
+            )
+        name = self.graphs[precision]
+        return _read_verified(self.path / name, self.files[name])
 
 
 def homes() -> tuple[Path, ...]:
@@ -213,7 +232,17 @@ def _build(folder: Path, digest: str, table: dict[str, Any]) -> Bundle:
             label: {str(rank): str(name) for rank, name in ranks.items()}
             for label, ranks in table.get("taxonomy", {}).items()
         },
+        graphs=_graphs(table),
     )
+
+
+def _graphs(table: dict[str, Any]) -> dict[str, str]:
+    """File name of each precision's graph; what 8 bits change must have been measured."""
+    graphs = {str(key): str(name) for key, name in table.get("graphs", {}).items()}
+    for precision in graphs:
+        if precision != SINGLE:
+            float(table["parity"][precision]["development"]["agreement"])
+    return {SINGLE: str(table["graph"]), **graphs}
 
 
 def _floats(values: list[Any] | None) -> NDArray[np.float32] | None:
@@ -231,6 +260,15 @@ def _check(bundle: Bundle, path: Path) -> None:
         "there is no species": not bundle.species,
         "there is no member": not bundle.members,
         "its graph is not among its files": bundle.graph not in bundle.files,
+        "a graph of another precision is not among its files": not (
+            set(bundle.graphs.values()) <= set(bundle.files)
+        ),
+        f"graphs names a precision that is none of {', '.join(PRECISIONS)}": not (
+            set(bundle.graphs) <= set(PRECISIONS)
+        ),
+        "graph is not the graph in single precision": bundle.graphs[SINGLE] != bundle.graph,
+        "two precisions have the same graph": len(set(bundle.graphs.values()))
+        != len(bundle.graphs),
         "a file name leads out of the folder": any(Path(f).name != f for f in bundle.files),
         "min_probability is not in 0..1": not 0 <= decision.min_probability <= 1,
         "min_agreement is more than there are members": not (

@@ -33,7 +33,7 @@ class Prediction:
     probable label, 0..1, or None without a finite answer; reason: a key of `REASON_CODES` where
     the bundle abstains, else None; top: every label with its calibrated probability, most probable
     first; members: of each member that was asked its name, its own first label and that label's
-    probability.
+    probability; precision: of the bundle's graph that was run, '' where nothing says so.
     """
 
     label: str | None
@@ -41,6 +41,7 @@ class Prediction:
     reason: str | None
     top: tuple[tuple[str, float], ...]
     members: tuple[tuple[str, str, float], ...]
+    precision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ class Classifier:
         if not frames:
             return []
         batch = np.stack([frame.model_input for frame in frames])
-        return decide(self.session.run(batch), self.bundle)
+        precision = self.session.precision
+        said = decide(self.session.run(batch), self.bundle)
+        return [replace(each, precision=precision) for each in said]
 
 
 def novelty(features: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,11 +16,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trapsort.bundle import Bundle, Decision
+from trapsort.bundle import AUTO, INT8, SINGLE, Bundle, Decision
 from trapsort.errors import BundleError
 
 if TYPE_CHECKING:
     import onnxruntime
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+BYTE_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "asimddp"})
+"""As Linux names what multiplies unsigned by signed bytes and sums up in 32 bits: without one of
+them x86 sums up in 16 bits, which overflow, and 8 bits are no faster than single precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +46,13 @@ class Scores:
 
 
 class Session(Protocol):
-    """Something that answers a batch of photos, uint8 (N, height, width, 3) RGB; thread safe."""
+    """Something that answers a batch of photos, uint8 (N, height, width, 3) RGB; thread safe.
+
+    provider: what runs the graph; precision: of the graph.
+    """
 
     provider: str
+    precision: str
 
     def run(self, batch: NDArray[np.uint8]) -> Scores:
         """Scores of each photo."""
@@ -52,10 +62,19 @@ class Session(Protocol):
 
 
 class OnnxSession:
-    """A bundle's graph in ONNX Runtime; only the outputs that the bundle uses are computed."""
+    """A bundle's graph in ONNX Runtime; only the outputs that the bundle uses are fetched.
 
-    def __init__(self, session: onnxruntime.InferenceSession, decision: Decision) -> None:
+    provider: what really runs it; precision: of the graph, one of `trapsort.bundle.PRECISIONS`.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        decision: Decision,
+        precision: str = SINGLE,
+    ) -> None:
         self._session = session
+        self.precision = precision
         self._outputs = ["probabilities", "members"]
         self._outputs += ["features"] if decision.centroids is not None else []
         self._outputs += ["other"] if decision.max_other is not None else []
@@ -63,7 +82,7 @@ class OnnxSession:
 
     def run(self, batch: NDArray[np.uint8]) -> Scores:
         """Scores of each photo of a uint8 (N, height, width, 3) batch."""
-        answers = self._session.run(self._outputs, {"image": batch})
+        answers = self._answers(self._outputs, batch)
         found = dict(zip(self._outputs, answers, strict=True))
         return Scores(
             found["probabilities"],
@@ -74,8 +93,24 @@ class OnnxSession:
 
     def maps(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class-activation maps float32 (N, members, labels, height, width), pre-softmax."""
-        maps: NDArray[np.float32] = self._session.run(["maps"], {"image": batch})[0]
-        return maps
+        return self._answers(["maps"], batch)[0]
+
+    def _answers(self, outputs: list[str], batch: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """What the graph puts out, in the order of the names.
+
+        On a GPU photos go to its memory and answers come back once each, with nothing in between.
+        """
+        if self.provider != CUDA:
+            answers: list[NDArray[np.float32]] = self._session.run(outputs, {"image": batch})
+            return answers
+        photos = _runtime().OrtValue.ortvalue_from_numpy(np.ascontiguousarray(batch), "cuda", 0)
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input("image", photos)
+        for name in outputs:
+            binding.bind_output(name, "cuda")
+        self._session.run_with_iobinding(binding)
+        copied: list[NDArray[np.float32]] = binding.copy_outputs_to_cpu()
+        return copied
 
 
 def _runtime() -> Any:
@@ -89,9 +124,24 @@ def _runtime() -> Any:
 def _providers() -> list[str]:
     wanted = []
     if Path("/dev/nvidiactl").exists() or "CUDA_PATH" in os.environ:
-        wanted.append("CUDAExecutionProvider")
+        wanted.append(CUDA)
     known = _runtime().get_available_providers()
-    return [name for name in (*wanted, "CPUExecutionProvider") if name in known]
+    return [name for name in (*wanted, CPU) if name in known]
+
+
+def multiplies_bytes(cpu: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the CPU multiplies bytes several times faster than floats, and exactly.
+
+    `cpu` is where Linux describes it; elsewhere nothing is known, so the answer is no.
+    """
+    try:
+        lines = cpu.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    named = [line.partition(":") for line in lines]
+    flags = [what for key, _, what in named if key.strip().casefold() in ("flags", "features")]
+    # Of all cores: a photo may be classified on any of them.
+    return bool(flags) and all(BYTE_PRODUCTS & set(what.split()) for what in flags)
 
 
 def load_graph(graph: bytes) -> onnxruntime.InferenceSession:
@@ -111,21 +161,34 @@ def load_graph(graph: bytes) -> onnxruntime.InferenceSession:
 def open_session(bundle: Bundle) -> OnnxSession:
     """Verify and load a bundle's graph and answer one empty photo with it.
 
+    The graph is that of the bundle's `precision`; where that is `AUTO`, the one in 8 bits where
+    there is one and the CPU, not a GPU, runs it and multiplies bytes fast.
     Raises `BundleError` where the graph is damaged or does not answer what `bundle.json` says.
     """
-    graph = bundle.read_graph()
-    where = bundle.path / bundle.graph
+    if bundle.precision != AUTO:
+        return _opened(bundle, bundle.precision)
+    fastest = INT8 if INT8 in bundle.graphs and multiplies_bytes() else SINGLE
+    if fastest != SINGLE and CUDA in _providers():
+        session = _opened(bundle, SINGLE)
+        if session.provider != CPU:
+            return session
+    return _opened(bundle, fastest)
+
+
+def _opened(bundle: Bundle, precision: str) -> OnnxSession:
+    graph = bundle.read_graph(precision)
+    where = bundle.path / bundle.graphs[precision]
     try:
         loaded = load_graph(graph)
-        _check_input(loaded, bundle)
-        session = OnnxSession(loaded, bundle.decision)
+        _check_input(loaded, bundle, where)
+        session = OnnxSession(loaded, bundle.decision, precision)
         width, height = bundle.size
         scores = session.run(np.zeros((2, height, width, 3), np.uint8))
     except BundleError:
         raise
     except Exception as error:  # ONNX Runtime's exceptions have no common public base
         raise BundleError(f"{where} cannot be run: {error}", "Copy the bundle anew.") from error
-    _check_shapes(scores, bundle)
+    _check_shapes(scores, bundle, where)
     _give_back_memory()
     return session
 
@@ -136,7 +199,7 @@ def _give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _check_input(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
+def _check_input(session: onnxruntime.InferenceSession, bundle: Bundle, where: Path) -> None:
     """Raise `BundleError` where the graph does not take photos of the bundle's size."""
     inputs = session.get_inputs()
     width, height = bundle.size
@@ -144,13 +207,13 @@ def _check_input(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
     if asked != [("image", "tensor(uint8)", [height, width, 3])]:
         said = ", ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs)
         raise BundleError(
-            f"{bundle.path / bundle.graph} takes {said or 'nothing'}, but bundle.json means "
+            f"{where} takes {said or 'nothing'}, but bundle.json means "
             f"image: tensor(uint8) ['N', {height}, {width}, 3].",
             "The bundle's files do not belong together: copy it anew.",
         )
 
 
-def _check_shapes(scores: Scores, bundle: Bundle) -> None:
+def _check_shapes(scores: Scores, bundle: Bundle, where: Path) -> None:
     labels, members, decision = len(bundle.labels), len(bundle.members), bundle.decision
     expected: dict[str, tuple[int, ...]] = {
         "probabilities": (2, labels),
@@ -164,7 +227,6 @@ def _check_shapes(scores: Scores, bundle: Bundle) -> None:
         found = getattr(scores, name).shape
         if found != shape:
             raise BundleError(
-                f"{bundle.path / bundle.graph} answers {name} of shape {found}, "
-                f"but bundle.json means {shape}.",
+                f"{where} answers {name} of shape {found}, but bundle.json means {shape}.",
                 "The bundle's files do not belong together: copy it anew.",
             )

@@ -6,7 +6,7 @@ import click
 
 from trapsort.cli import common_options
 from trapsort.cli.listing import format_option, write_listing
-from trapsort.cli.options import missing_database, open_existing, profile_options
+from trapsort.cli.options import missing_database, model_options, open_existing
 from trapsort.cli.work import open_bundle
 from trapsort.settings import Settings
 
@@ -16,7 +16,7 @@ DIGEST_SHOWN = 12  # characters in a table; enough to tell bundles apart
 
 @click.command()
 @format_option("table", "csv", "json", "jsonl")
-@profile_options
+@model_options
 @common_options
 def models(settings: Settings, /, *, form: str) -> None:
     """List the models here and in the database.

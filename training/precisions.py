@@ -1,0 +1,345 @@
+"""A bundle's graph in 8 bits beside the one in single precision, made from the bundle alone.
+
+Calibrated and corrected on some development photos, compared on augmented views of others, because
+the photos themselves were learned; the test photos are only reported on. Where the parity gate does
+not hold the bundle is left as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from training.augment import augment
+from training.card import SECTION, write_card
+from training.data import Dataset
+from training.evaluate import Answers, answer
+from training.export import MOST_BYTES, ExportError, describe_files
+from training.graph import ask_everyone
+from training.parity import Parity, as_table, compare_answers, faults
+from training.quantise import GAIN, cpu_milliseconds, quantise
+from training.recipe import FitRecipe, Recipe
+from training.restore import restore_heads
+from training.splice import WITNESS, ask_witness_late, cut, feature_map, put, witness_says
+from trapsort.bundle import INT8, SINGLE, Bundle, load_bundle
+from trapsort.errors import InputError
+from trapsort.session import OnnxSession, load_graph
+
+FILE = "ensemble-int8.onnx"
+
+View = Callable[[NDArray[np.uint8], FitRecipe, np.random.Generator], NDArray[np.uint8]]
+"""One random view of a photo, of the same shape."""
+
+WORTH = 0.9
+"""A network in 8 bits that takes more than this share of its time is left as it was."""
+
+TIMED = 40
+"""Photos that times are the medians of."""
+
+LATE = 200
+"""Photos that show whether a witness that is asked late changes nothing, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Development photos by what they are for; none has two roles.
+
+    calibration: the activations' ranges; correction: the heads; gate: whether the precision may be
+    used.
+    """
+
+    calibration: NDArray[np.int64]
+    correction: NDArray[np.int64]
+    gate: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A member, or the witness, as a graph of its own in both precisions.
+
+    milliseconds: CPU, a photo alone, one thread, before and after.
+    """
+
+    name: str
+    value: str
+    eighth: onnx.ModelProto
+    milliseconds: tuple[float, float]
+
+    @property
+    def gains(self) -> bool:
+        """Whether 8 bits are worth their while."""
+        return self.milliseconds[1] <= WORTH * self.milliseconds[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of it: which networks are in 8 bits, and why not, if there is no such graph."""
+
+    networks: tuple[str, ...]
+    gate: Parity
+    refused: tuple[str, ...]
+
+
+def described(outcome: Outcome) -> str:
+    """What became of it, in one line."""
+    if outcome.refused:
+        return f"The bundle stays in single precision: {'; '.join(outcome.refused)}."
+    gate = outcome.gate
+    return (
+        f"{', '.join(outcome.networks)} in 8 bits: the same label for {gate.agreement:.1%} of "
+        f"{gate.photos} photos, the same answer for {gate.same_answer:.1%}, probabilities "
+        f"{gate.mean_drift:.4f} off (at most {gate.most_drift:.3f})"
+    )
+
+
+def roles(dataset: Dataset) -> Roles:
+    """Every 80th development photo calibrates, every 8th corrects, every 4th is compared on."""
+    shown = dataset.learning(dataset.development, "quantise")
+    place = np.arange(len(shown))
+    return Roles(shown[place % 80 == 0], shown[place % 8 == 1], shown[place % 4 == 2])
+
+
+def quantise_bundle(
+    dataset: Dataset, recipe: Recipe, folder: Path, *, view: View = augment
+) -> Outcome:
+    """Give the bundle in `folder` a graph in 8 bits, if its answers stay what they were.
+
+    view: draws what the gate looks at from each of its photos. A witness that was asked of every
+    photo is asked late from now on, which changes no answer.
+    Writes graph, parity, metrics and model card. Raises `InputError` where `dataset` is not what
+    the bundle was made from, and `ExportError` where the bundle would get too large.
+    """
+    bundle = load_bundle(folder)
+    check_same_photos(dataset, bundle)
+    part = roles(dataset)
+    single = onnx.load_from_string(bundle.read_graph())
+    late = ask_witness_late(single, len(bundle.species))
+    gate = _views(dataset, recipe, part.gate, view)
+    before = _answers(bundle, single, gate, gate.development)
+    if late:
+        some = gate.development[:: max(1, len(part.gate) // LATE)]
+        asked = [_answers(bundle, each, gate, some) for each in (_original(bundle), single)]
+        _check_same_answers(*asked)
+    networks = _networks(bundle, single, dataset.pixels[part.calibration])
+    outcome, eighth = _first_that_holds(
+        bundle, single, networks, dataset, part.correction, gate, before
+    )
+    if eighth is None:
+        return outcome
+    tested = [_answers(bundle, each, dataset, dataset.test) for each in (single, eighth)]
+    figures = {
+        "networks": [
+            {"name": each.name, "cpu_ms": each.milliseconds, "int8": each.name in outcome.networks}
+            for each in networks
+        ],
+        "development": as_table(outcome.gate),
+        "test": as_table(compare_answers(*tested)),
+        "cpu_ms": _whole_milliseconds(single, eighth, dataset.pixels[part.gate]),
+    }
+    _write(dataset, recipe, folder, (single, eighth), figures)
+    return outcome
+
+
+def _views(dataset: Dataset, recipe: Recipe, index: NDArray[np.int64], view: View) -> Dataset:
+    """A view of each of these photos, the same ones each time."""
+    random = np.random.default_rng(recipe.seed)
+    return replace(
+        dataset,
+        pixels=np.stack([view(dataset.pixels[place], recipe.fit, random) for place in index]),
+        label=dataset.label[index],
+        fold=np.zeros(len(index), dataset.fold.dtype),
+    )
+
+
+def check_same_photos(dataset: Dataset, bundle: Bundle) -> None:
+    """Refuse photos or a split other than those of the bundle's figures; raises `InputError`."""
+    metrics = json.loads((bundle.path / "metrics.json").read_text("utf-8"))
+    had = (list(bundle.labels), metrics["test"]["photos"], metrics["species_photos"])
+    species = int((dataset.label < len(dataset.species)).sum())
+    if had != (list(dataset.labels), len(dataset.test), species):
+        raise InputError(
+            f"{bundle.model_name} was made from {had[2]} photos of species, {had[1]} of them for "
+            f"the test; here are {species}, {len(dataset.test)} of them for the test.",
+            "Give --data the photos and --recipe the recipe of that bundle.",
+        )
+
+
+def _original(bundle: Bundle) -> onnx.ModelProto:
+    return onnx.load_from_string(bundle.read_graph())
+
+
+def _session(bundle: Bundle, model: onnx.ModelProto) -> OnnxSession:
+    return OnnxSession(load_graph(model.SerializeToString()), bundle.decision)
+
+
+def _answers(
+    bundle: Bundle, model: onnx.ModelProto, dataset: Dataset, index: NDArray[np.int64]
+) -> Answers:
+    return answer(bundle, _session(bundle, model), dataset, index)
+
+
+def _everyone(
+    bundle: Bundle, model: onnx.ModelProto, dataset: Dataset, index: NDArray[np.int64]
+) -> Answers:
+    asked = onnx.ModelProto()
+    asked.CopyFrom(model)
+    ask_everyone(asked)
+    return _answers(bundle, asked, dataset, index)
+
+
+def _check_same_answers(before: Answers, after: Answers) -> None:
+    """Raise `ExportError` unless a witness that is asked late changes nothing at all."""
+    pairs = ("probabilities", "members", "features")
+    same = all(
+        np.array_equal(getattr(before.scores, name), getattr(after.scores, name)) for name in pairs
+    )
+    if not same or before.predictions != after.predictions:
+        raise ExportError("A witness that is asked late changes answers.", "Nothing was written.")
+
+
+def _networks(bundle: Bundle, single: onnx.ModelProto, photos: NDArray[np.uint8]) -> list[Network]:
+    """Every member and the witness in 8 bits, timed against what it was."""
+    said = witness_says(single)
+    values = {name: feature_map(single, name) for name in bundle.members}
+    values |= {WITNESS: said} if said else {}
+    found = []
+    with tempfile.TemporaryDirectory() as place:
+        before, after = Path(place) / "single.onnx", Path(place) / "int8.onnx"
+        for name, value in values.items():
+            click.echo(f"{name}: calibrating on {len(photos)} photos", err=True)
+            shape = ["N", "species"] if name == WITNESS else ["N", "height", "width", "channels"]
+            onnx.save(cut(single, value, shape), before)
+            quantise(before, photos, after)
+            times = cpu_milliseconds([before.read_bytes(), after.read_bytes()], photos[:TIMED])
+            found.append(Network(name, value, onnx.load(after), (times[0], times[1])))
+            click.echo(f"{name}: {times[0]:.1f} to {times[1]:.1f} ms", err=True)
+    return found
+
+
+def _first_that_holds(
+    bundle: Bundle,
+    single: onnx.ModelProto,
+    networks: Sequence[Network],
+    dataset: Dataset,
+    correction: NDArray[np.int64],
+    gate: Dataset,
+    before: Answers,
+) -> tuple[Outcome, onnx.ModelProto | None]:
+    """The graph with every network in 8 bits that gains by it, else with the heavy ones only.
+
+    None where the gate holds for neither; the outcome is that of the last try.
+    """
+    heard = _everyone(bundle, single, dataset, correction).scores
+    backbones = _backbones(bundle)
+    gaining = [each for each in networks if each.gains]
+    heavy = [each for each in gaining if backbones.get(each.name) in GAIN]
+    outcome = None
+    for chosen in [gaining] * bool(gaining) + [heavy] * (0 < len(heavy) < len(gaining)):
+        eighth = onnx.ModelProto()
+        eighth.CopyFrom(single)
+        for each in chosen:
+            put(eighth, each.value, each.eighth, f"{each.name}/int8")
+        hears = _everyone(bundle, eighth, dataset, correction).scores
+        restore_heads(eighth, bundle.members, heard, hears)
+        parity = compare_answers(before, _answers(bundle, eighth, gate, gate.development))
+        refused = tuple(faults(parity))
+        names = tuple(each.name for each in chosen)
+        outcome = Outcome(names, parity, refused)
+        said = "; ".join(refused) or "holds"
+        click.echo(f"the gate, with {', '.join(names)} in 8 bits: {said}", err=True)
+        if not refused:
+            return outcome, eighth
+    if outcome is None:
+        nothing = compare_answers(before, before)
+        outcome = Outcome((), nothing, ("no network gets faster by 8 bits",))
+    return outcome, None
+
+
+def _backbones(bundle: Bundle) -> dict[str, str]:
+    table = json.loads((bundle.path / "bundle.json").read_text("utf-8"))
+    return {each["name"]: each["backbone"] for each in table["members"]}
+
+
+def _whole_milliseconds(
+    single: onnx.ModelProto, eighth: onnx.ModelProto, photos: NDArray[np.uint8]
+) -> dict[str, list[float]]:
+    """CPU milliseconds of a photo before and after: as they come, and where all are asked."""
+    some = photos[np.linspace(0, len(photos) - 1, min(TIMED, len(photos))).astype(int)]
+    graphs = [each.SerializeToString() for each in (single, eighth)]
+    for each in (single, eighth):
+        asked = onnx.ModelProto()
+        asked.CopyFrom(each)
+        ask_everyone(asked)
+        graphs.append(asked.SerializeToString())
+    times = cpu_milliseconds(graphs, some, middle=np.mean)
+    return {"photo": times[:2], "everyone": times[2:]}
+
+
+def _write(
+    dataset: Dataset,
+    recipe: Recipe,
+    folder: Path,
+    graphs: tuple[onnx.ModelProto, onnx.ModelProto],
+    figures: dict[str, Any],
+) -> None:
+    """Bring the bundle's folder up to date: whole or, where that fails, not at all."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+        draft = Path(place) / folder.name
+        shutil.copytree(folder, draft)
+        table = json.loads((draft / "bundle.json").read_text("utf-8"))
+        for name, model in zip((table["graph"], FILE), graphs, strict=True):
+            (draft / name).write_bytes(model.SerializeToString())
+        metrics = json.loads((draft / "metrics.json").read_text("utf-8"))
+        metrics["precisions"] = {INT8: figures}
+        text = json.dumps(metrics, indent=1)
+        (draft / "metrics.json").write_text(text + "\n", encoding="utf-8")
+        write_card(recipe, dataset.labels, metrics, draft / "MODEL_CARD.md")
+        table.pop("files")
+        table["graphs"] = {SINGLE: table["graph"], INT8: FILE}
+        table["parity"] = {INT8: {each: figures[each] for each in ("development", "test")}}
+        table["files"] = describe_files(draft)
+        size = sum(entry["bytes"] for entry in table["files"].values())
+        if size > MOST_BYTES:
+            raise ExportError(
+                f"The bundle would take {size:,} bytes, more than {MOST_BYTES:,}.",
+                "It is left in single precision.",
+            )
+        text = json.dumps(table, indent=1)
+        (draft / "bundle.json").write_text(text + "\n", encoding="utf-8")
+        load_bundle(draft)
+        old = Path(place) / "before"
+        folder.rename(old)
+        draft.rename(folder)
+
+
+def drop_precisions(folder: Path) -> None:
+    """Leave a bundle's folder with single precision only: its other graphs say something else now.
+
+    `bundle.json` is written without their keys; its digests are the caller's to renew.
+    """
+    path = folder / "bundle.json"
+    table = json.loads(path.read_text("utf-8"))
+    for precision, name in table.pop("graphs", {}).items():
+        if precision != SINGLE:
+            (folder / name).unlink()
+            table["files"].pop(name, None)
+    table.pop("parity", None)
+    path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_text("utf-8"))
+    if metrics.pop("precisions", None) is not None:
+        path.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+        card = folder / "MODEL_CARD.md"
+        before, _, after = card.read_text("utf-8").partition(f"\n## {SECTION}\n")
+        _, _, rest = after.partition("\n## ")
+        card.write_text(f"{before}\n## {rest}", encoding="utf-8")
