@@ -4,129 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from trapsort.errors import SettingsError, TrapsortError
 
-if TYPE_CHECKING:
-    from training.recipe import Recipe
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Where a run reads and writes."""
-
-    recipe: Path
-    data: Path
-    weights: Path
-    out: Path
-    exports: Path
-    only: str | None
-    refit: Path | None = None
-    small: bool = False
-
-
-def _prepare(run: Run) -> None:
-    from training.data import prepare
-
-    if not (run.out / "dataset.json").exists():
-        prepare(_recipe(run), run.data, run.out)
-
-
-def _recipe(run: Run) -> Recipe:
-    from training.data import check_unchanged
-    from training.recipe import load_recipe
-
-    recipe = load_recipe(run.recipe, small=run.small)
-    run.out.mkdir(parents=True, exist_ok=True)
-    check_unchanged(recipe, run.out)
-    return recipe
-
-
-def _fit(run: Run) -> None:
-    from training.crossval import crossvalidate
-    from training.data import load_dataset
-
-    crossvalidate(load_dataset(run.out), _recipe(run), run.weights, run.out, run.only)
-
-
-def _stack(run: Run) -> None:
-    from training.data import load_dataset
-    from training.stack import fit_stack
-
-    if run.refit is not None:
-        from training.refit import refit
-
-        recipe = _recipe(run)
-        folder = refit(
-            load_dataset(run.out),
-            recipe,
-            corrections=run.refit,
-            bundle_folder=run.exports / f"{recipe.name}-{recipe.version}",
-            out=run.out,
-            exports=run.exports,
-        )
-        click.echo(f"written to {folder}")
-        return
-    fit_stack(load_dataset(run.out), _recipe(run), run.out)
-
-
-def _export(run: Run) -> None:
-    from training.data import load_dataset
-    from training.export import export_bundle
-
-    folder = export_bundle(
-        load_dataset(run.out),
-        _recipe(run),
-        data=run.data,
-        weights=run.weights,
-        out=run.out,
-        exports=run.exports,
-    )
-    click.echo(f"written to {folder}")
-
-
-STEPS: dict[str, Callable[[Run], None]] = {
-    "prepare": _prepare,
-    "fit": _fit,
-    "stack": _stack,
-    "export": _export,
-}
-
-
-def _record(step: str, run: Run) -> None:
-    """Write the step's manifest; photos by their contents, weights where they are files."""
-    from training.manifests import record_flat, sha256_of
-
-    recipe, more = _recipe(run), {}
-    if step == "prepare":
-        more["photos"] = sha256_of(run.out / "dataset.json")  # which holds each photo's digest
-    if step in ("fit", "export"):
-        names = {member.weights for member in recipe.members}
-        names |= {teacher.weights for member in recipe.members for teacher in member.teachers}
-        names |= {recipe.witness.weights} if recipe.witness else set()
-        for name in sorted(names):
-            if (run.weights / name).is_file():
-                more[f"weights/{name}"] = sha256_of(run.weights / name)
-    if run.refit is not None:
-        more["corrections"] = sha256_of(run.refit)
-    record_flat(step if run.refit is None else "refit", run.out, recipe, more)
-
-
-def _quantise(run: Run) -> None:
-    from training.data import load_dataset
-    from training.eight_bits import described
-    from training.quantise import quantise_members
-
-    for name, change in quantise_members(load_dataset(run.out), _recipe(run), run.out).items():
-        click.echo(described(name, change))
+STEPS = (
+    "explore", "prepare", "crossval", "tune", "fit", "stack", "evaluate", "explain", "export",
+    "quantise", "all",
+)  # fmt: skip
 
 
 def _prepare_reviewed(database: str, originals: Path, target: Path) -> None:
@@ -144,12 +33,17 @@ def _only_with(step: str, wanted: str, option: str) -> None:
         raise SettingsError(f"{option} belongs to the step {wanted}.", f"Name the step {wanted}.")
 
 
-PUBLISHED = ("explore", "crossval", "tune", "evaluate", "explain")
-"""Steps that only recipes of kind `published` have; see `training.steps`."""
+def _not_for(recipe: Path, what: str, **given: object) -> None:
+    """Refuse options that say nothing about a recipe of this kind."""
+    for option, value in given.items():
+        if value is not None:
+            raise SettingsError(
+                f"--{option} has no meaning for {recipe}, {what}.", "Leave the option out."
+            )
 
 
 @click.command()
-@click.argument("step", type=click.Choice([*STEPS, "quantise", *PUBLISHED, "all"]))
+@click.argument("step", type=click.Choice(STEPS))
 @click.option("--recipe", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option(
     "--data",
@@ -174,11 +68,11 @@ PUBLISHED = ("explore", "crossval", "tune", "evaluate", "explain")
 @click.option(
     "--exports",
     type=click.Path(path_type=Path),
-    default=Path("exports"),
-    show_default=True,
-    help="folder that the bundle is written into",
+    default=None,
+    help="folder that the bundle is written into  [default: exports; of a published system "
+    "OUT/export]",
 )
-@click.option("--member", "only", default=None, help="fit only the member of this name")
+@click.option("--member", "only", default=None, help="fit: only the member of this name")
 @click.option(
     "--from-db",
     default=None,
@@ -196,8 +90,8 @@ PUBLISHED = ("explore", "crossval", "tune", "evaluate", "explain")
 @click.option(
     "--resume",
     is_flag=True,
-    help="skip what is whole, and go on within what is not (without it a published system's step "
-    "starts anew; other recipes never make anything twice)",
+    help="skip the steps that are whole, and go on within what is not (without it a published "
+    "system's step starts anew; other recipes never prepare or fit anything twice)",
 )
 @click.option("--small", is_flag=True, help="the recipe's quick demonstration")
 @click.option(
@@ -218,7 +112,7 @@ def main(
     data: Path,
     weights: str | None,
     out: Path | None,
-    exports: Path,
+    exports: Path | None,
     only: str | None,
     from_db: str | None,
     refit: Path | None,
@@ -232,19 +126,23 @@ def main(
 
     out = out or Path("build") / recipe.stem
     try:
+        if refit is not None:
+            _only_with(step, "stack", "--refit")
+        if only is not None:
+            _only_with(step, "fit", "--member")
         if from_db is not None:
             _only_with(step, "prepare", "--from-db")
             _prepare_reviewed(from_db, data, out / "reviewed.csv")
             return
-        if refit is not None:
-            _only_with(step, "stack", "--refit")
-            if recipe_kind(recipe) == KIND:
+        if recipe_kind(recipe) == KIND:
+            if refit is not None:
                 raise SettingsError(
                     f"--refit has no meaning for {recipe}, a published system.",
                     "Refit a bundle such as that of training/recipes/iucn11.toml.",
                 )
-        if recipe_kind(recipe) == KIND:
-            from training.steps import PublishedRun, run_published
+            _not_for(recipe, "a published system", member=only)
+            from training.steps import run_published
+            from training.work import PublishedRun
 
             run_published(
                 step,
@@ -257,18 +155,32 @@ def main(
                     small=small,
                     clip=clip,
                     persons=persons,
+                    exports=exports,
                 ),
             )
             return
-        if step in PUBLISHED:
+        _not_for(recipe, "which has no filters of outliers", clip=clip, persons=persons)
+        if weights is not None and not Path(weights).is_dir():
             raise SettingsError(
-                f"{recipe} has no step {step}.", f"It has: {', '.join(STEPS)}, all."
+                f"--weights {weights} is no folder, and {recipe} names a file for each member.",
+                "Give the folder that holds them.",
             )
-        start = Path(weights) if weights else data / "weights"
-        run = Run(recipe, data, start, out, exports, only, refit, small)
-        for name in STEPS if step == "all" else [step]:
-            (_quantise if name == "quantise" else STEPS[name])(run)
-            _record(name, run)
+        from training.flat import FlatRun, run_flat
+
+        run_flat(
+            step,
+            FlatRun(
+                recipe=recipe,
+                data=data,
+                weights=Path(weights) if weights else data / "weights",
+                out=out,
+                exports=exports or Path("exports"),
+                only=only,
+                refit=refit,
+                resume=resume,
+                small=small,
+            ),
+        )
     except TrapsortError as error:
         click.echo(f"training: {error}", err=True)
         sys.exit(error.exit_code)

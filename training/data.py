@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from training.config import SourceRecipe
+from training.division import check_groups
 from training.leakage import check_unused, digest_of, read_digests, write_digests
+from training.pictures import mode_of, refuse_broken
 from training.recipe import Recipe
-from training.sources import check_groups, missing_column, read_source, refuse_broken
+from training.sources import missing_column, read_source
 from trapsort.decode import SIDE, decode
 from trapsort.errors import InputError, PhotoError
 
@@ -28,13 +30,23 @@ TEST, HELD_OUT = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """Pixels of a photo's upright file, and its mode as Pillow names it."""
+
+    width: int
+    height: int
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """All photos of a recipe, in one order.
 
     pixels: uint8 (n, 224, 224, 3), memory-mapped; label: int (n,), index into `labels`;
     fold: int (n,), the cross-validation fold, or `TEST`, or `HELD_OUT` (negatives kept for the
     model card); folder: the folder's own name, finer than the label for negatives; test_digests:
-    sha256 of the pixels of the test photos.
+    sha256 of the pixels of the test photos; sizes: of the files, none where an older version
+    prepared them.
     """
 
     labels: tuple[str, ...]
@@ -44,6 +56,7 @@ class Dataset:
     fold: NDArray[np.int64]
     pixels: NDArray[np.uint8]
     test_digests: frozenset[str]
+    sizes: tuple[Size, ...] = ()
 
     @property
     def species(self) -> tuple[str, ...]:
@@ -226,14 +239,17 @@ def prepare(recipe: Recipe, data: Path, out: Path) -> None:
 
     broken: list[str] = []
 
-    def load(index: int) -> str:
+    def load(index: int) -> dict[str, str | int]:
         try:
             content = rows[index].file.read_bytes()
-            pixels[index] = decode(content).pixels
+            frame = decode(content)
+            mode = mode_of(content, frame)
         except (OSError, PhotoError) as error:
             broken.append(f"{rows[index].file}: {error}")
-            return ""
-        return hashlib.sha256(content).hexdigest()
+            return {}
+        pixels[index] = frame.pixels
+        digest = hashlib.sha256(content).hexdigest()
+        return {"sha256": digest, "width": frame.width, "height": frame.height, "mode": mode}
 
     with (
         ThreadPoolExecutor() as pool,
@@ -241,7 +257,7 @@ def prepare(recipe: Recipe, data: Path, out: Path) -> None:
             pool.map(load, range(len(rows))), length=len(rows), label="decoding", file=sys.stderr
         ) as bar,
     ):
-        digests = list(bar)
+        seen = list(bar)
     refuse_broken(broken, len(rows))
     pixels.flush()
     write_digests(out, {digest_of(pixels[i]) for i in np.flatnonzero(fold == TEST)})
@@ -252,7 +268,7 @@ def prepare(recipe: Recipe, data: Path, out: Path) -> None:
             "folder": row.folder,
             "group": row.group,
             "fold": int(fold[i]),
-            "sha256": digests[i],
+            **seen[i],
         }
         for i, row in enumerate(rows)
     ]
@@ -297,4 +313,9 @@ def load_dataset(out: Path) -> Dataset:
         fold=np.array([photo["fold"] for photo in photos]),
         pixels=pixels,
         test_digests=test_digests,
+        sizes=tuple(
+            Size(photo["width"], photo["height"], photo["mode"])
+            for photo in photos
+            if "width" in photo
+        ),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,29 +13,88 @@ import numpy as np
 import seaborn as sns
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from training.data import Dataset
 from training.prepared import PhotoSet
+from trapsort.errors import InputError
 
 _SLICES = 15  # classes that a pie can show; the rest are one slice
 
 
-def draw_all(photos: PhotoSet, folder: Path) -> dict[str, Any]:
-    """Draw every figure into `folder`; the numbers behind them."""
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """The photos that figures are drawn of.
+
+    label: name, for each of n photos; width, height: pixels of the upright files; mode: of the
+    files, as Pillow names it; pixels: uint8 (all photos, height, width, 3), the networks' input;
+    index (n,): which of those these photos are.
+    """
+
+    label: tuple[str, ...]
+    width: tuple[int, ...]
+    height: tuple[int, ...]
+    mode: tuple[str, ...]
+    pixels: NDArray[np.uint8]
+    index: NDArray[np.int64]
+
+
+def of_photos(photos: PhotoSet) -> Explored:
+    """Whatever may be looked at of a published system's photos, its outliers among them.
+
+    Raises `LeakageError` where that is a test photo.
+    """
     index = photos.learning(photos.of("train", "validation", "outlier"), "explore")
-    counts = Counter(photos.labels[k] for k in photos.label[index])
-    table = {
-        "label": [photos.labels[photos.label[i]] for i in index],
-        "width": [photos.pictures[i].width for i in index],
-        "height": [photos.pictures[i].height for i in index],
-        "mode": [photos.pictures[i].mode for i in index],
+    pictures = [photos.pictures[i] for i in index]
+    return Explored(
+        tuple(photos.labels[k] for k in photos.label[index]),
+        tuple(picture.width for picture in pictures),
+        tuple(picture.height for picture in pictures),
+        tuple(picture.mode for picture in pictures),
+        photos.pixels,
+        index,
+    )
+
+
+def of_dataset(dataset: Dataset) -> Explored:
+    """The development photos of a bundle with rejection classes.
+
+    Raises `LeakageError` where one is a test photo, `InputError` where `prepare` noted no sizes.
+    """
+    index = dataset.learning(dataset.development, "explore")
+    if not dataset.sizes:
+        raise InputError(
+            "An older version prepared these photos, and noted no sizes of theirs.",
+            "Name another folder with --out, and run the step prepare.",
+        )
+    sizes = [dataset.sizes[i] for i in index]
+    return Explored(
+        tuple(dataset.labels[k] for k in dataset.label[index]),
+        tuple(size.width for size in sizes),
+        tuple(size.height for size in sizes),
+        tuple(size.mode for size in sizes),
+        dataset.pixels,
+        index,
+    )
+
+
+def draw_all(photos: Explored, folder: Path) -> dict[str, Any]:
+    """Draw every figure into `folder`; the numbers behind them, also in `explore.json` there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = Counter(photos.label)
+    table: dict[str, list[Any]] = {
+        "label": list(photos.label),
+        "width": list(photos.width),
+        "height": list(photos.height),
+        "mode": list(photos.mode),
     }
     draw_classes(counts, folder / "classes.png")
     draw_pie(counts, folder / "classes-pie.png")
     draw_sizes(table, folder / "sizes.png")
     draw_resolution(table, photos.pixels.shape[2:0:-1], folder / "resolution.png")
-    draw_samples(photos, index, folder / "samples.png")
-    return {
-        "photos": len(index),
+    draw_samples(photos, folder / "samples.png")
+    said = {
+        "photos": len(photos.index),
         "classes": dict(counts.most_common()),
         "modes": dict(Counter(table["mode"]).most_common()),
         **{
@@ -45,6 +106,8 @@ def draw_all(photos: PhotoSet, folder: Path) -> dict[str, Any]:
             for side in ("width", "height")
         },
     }
+    (folder / "explore.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    return said
 
 
 def draw_classes(counts: Counter[str], path: Path) -> None:
@@ -117,20 +180,21 @@ def draw_resolution(table: dict[str, list[Any]], after: Sequence[int], path: Pat
     figure.savefig(path, dpi=100)
 
 
-def draw_samples(photos: PhotoSet, index: Any, path: Path, *, most: int = 24) -> None:
+def draw_samples(photos: Explored, path: Path, *, most: int = 24) -> None:
     """The first photo of each class, then the second, until the grid is full."""
-    rank: Counter[int] = Counter()
+    rank: Counter[str] = Counter()
     order = []
-    for i in index:
-        order.append((rank[photos.label[i]], int(photos.label[i]), int(i)))
-        rank[photos.label[i]] += 1
-    shown = [i for _, _, i in sorted(order)][:most]
+    for label, place in zip(photos.label, photos.index, strict=True):
+        order.append((rank[label], label, int(place)))
+        rank[label] += 1
+    shown = [(label, place) for _, label, place in sorted(order)][:most]
     rows = -(-len(shown) // 6)
     figure = Figure(figsize=(12, 2.2 * rows), layout="constrained")
     axes = figure.subplots(rows, 6, squeeze=False)
     for place, each in enumerate(axes.flat):
         each.set_axis_off()
         if place < len(shown):
-            each.imshow(photos.pixels[shown[place]])
-            each.set_title(photos.labels[photos.label[shown[place]]], fontsize=8)
+            label, photo = shown[place]
+            each.imshow(photos.pixels[photo])
+            each.set_title(label, fontsize=8)
     figure.savefig(path, dpi=100)

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
+from training.answers import answers
 from training.backbones import (
     BACKBONES,
     build_backbone,
@@ -23,7 +24,7 @@ from training.backbones import (
     head,
     preprocess,
 )
-from training.progress import TimeLeft, starts, verbosity
+from training.progress import FEW, TimeLeft, verbosity
 from training.recipe import FitRecipe, MemberRecipe
 
 Floats = NDArray[np.float32]
@@ -120,14 +121,15 @@ def cosine(rate: float, steps: int) -> keras.optimizers.schedules.CosineDecay:
     """Warm up over the first twentieth, then fall along a cosine to one hundredth."""
     warm = max(1, steps // 20)
     return keras.optimizers.schedules.CosineDecay(
-        rate / 10, steps - warm, alpha=0.01, warmup_target=rate, warmup_steps=warm
+        rate / 10, max(1, steps - warm), alpha=0.01, warmup_target=rate, warmup_steps=warm
     )
 
 
 def train(model: keras.Model, batches: Batches, loss: Any, *, epochs: int, rate: float) -> float:
     """Minimise `loss` between `model`'s output and the targets; the last epoch's loss."""
     steps = epochs * len(batches)
-    model.compile(keras.optimizers.Adam(cosine(rate, steps)), loss, jit_compile=False)
+    optimizer = keras.optimizers.Adam(cosine(rate, steps))
+    model.compile(optimizer, loss, jit_compile=False, run_eagerly=steps <= FEW)
     history = model.fit(
         batches, epochs=epochs, shuffle=False, verbose=verbosity(), callbacks=[TimeLeft()]
     )
@@ -136,19 +138,16 @@ def train(model: keras.Model, batches: Batches, loss: Any, *, epochs: int, rate:
 
 def pooled(network: keras.Model, inputs: NDArray[Any], *, batch: int = 64) -> Floats:
     """Global average of `network`'s feature map for each of `inputs`: float32 (n, channels)."""
-    parts = []
-    for start in starts(len(inputs), batch, "features"):
-        x = np.asarray(inputs[start : start + batch])
-        x = x.astype(np.float32) if x.dtype == np.float16 else x
-        parts.append(np.asarray(network.predict_on_batch(x)).mean(axis=(1, 2)))
-    return np.concatenate(parts).astype(np.float32)
+    said = answers(network, inputs, "features", batch=batch, graph=True)
+    return np.concatenate([each.mean(axis=(1, 2)) for each in said]).astype(np.float32)
 
 
 def feature_maps(network: keras.Model, inputs: NDArray[Any], out: NDArray[np.float16]) -> None:
     """Write `network`'s output for each of `inputs` into `out`, in half precision."""
-    for start in starts(len(inputs), 64, "feature maps"):
-        x = np.asarray(inputs[start : start + 64])
-        out[start : start + len(x)] = np.asarray(network.predict_on_batch(x)).astype(np.float16)
+    place = 0
+    for each in answers(network, inputs, "feature maps", batch=64):
+        out[place : place + len(each)] = each.astype(np.float16)
+        place += len(each)
 
 
 def head_start(

@@ -10,9 +10,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from training.data import Dataset
+from training.evaluate import open_everyone
 from training.fit import Floats
 from training.networks import feature_map, head_of
 from training.prepared import PhotoSet
+from trapsort.bundle import Bundle
+from trapsort.explain import heat_map
+from trapsort.session import open_session
+
+SHOWN = 6
+"""How many test photos a figure shows, at most."""
 
 
 def tape_maps(network: keras.Model, photos: NDArray[np.uint8], label: NDArray[np.int64]) -> Floats:
@@ -51,18 +59,67 @@ def normalised(maps: Floats) -> Floats:
     return largest
 
 
-def draw_maps(
-    network: keras.Model, photos: PhotoSet, index: Sequence[int], probabilities: Floats, path: Path
+def spread(index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most `SHOWN` of the photos `index`, spread evenly over them."""
+    places = np.linspace(0, len(index) - 1, min(SHOWN, len(index)))
+    chosen: NDArray[np.int64] = index[np.unique(places.astype(int))]
+    return chosen
+
+
+def draw_network(
+    network: keras.Model,
+    photos: PhotoSet,
+    index: NDArray[np.int64],
+    probabilities: Floats,
+    path: Path,
 ) -> None:
-    """Photos above their heat maps, each titled with its label, the answer and its probability."""
-    chosen = np.asarray(index)
+    """What spoke for the answers (n, labels) of a network to the photos `index` (n,)."""
+    best, shown = probabilities.argmax(axis=1), photos.pixels[index]
+    _draw(
+        shown,
+        [photos.labels[k] for k in photos.label[index]],
+        [(photos.labels[k], float(probabilities[row, k])) for row, k in enumerate(best)],
+        normalised(tape_maps(network, shown, best)),
+        network.name,
+        path,
+    )
+
+
+def draw_bundle(bundle: Bundle, dataset: Dataset, folder: Path) -> None:
+    """What spoke for a bundle's answers to some test photos, as its own graph says it.
+
+    `MEMBER.png` in `folder` for each member, whether its cascade would have asked it or not, and
+    `ensemble.png`, the mean that `trapsort explain` draws.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    index = spread(dataset.test)
+    shown = np.ascontiguousarray(dataset.pixels[index])
+    probabilities = open_session(bundle).run(shown).probabilities
     best = probabilities.argmax(axis=1)
-    heat = normalised(tape_maps(network, photos.pixels[chosen], best))
-    figure = Figure(figsize=(2.3 * len(chosen), 5), layout="constrained")
-    axes = figure.subplots(2, len(chosen), squeeze=False)
-    for column, place in enumerate(chosen):
-        photo = photos.pixels[place]
-        own, said = photos.labels[photos.label[place]], photos.labels[best[column]]
+    maps = open_everyone(bundle).maps(shown)
+    rows = np.arange(len(index))
+    heat = {name: normalised(maps[rows, place, best]) for place, name in enumerate(bundle.members)}
+    heat["ensemble"] = np.stack([heat_map(m, k) for m, k in zip(maps, best, strict=True)])
+    truth = [dataset.labels[k] for k in dataset.label[index]]
+    said = [(bundle.labels[k], float(probabilities[row, k])) for row, k in enumerate(best)]
+    for name, each in heat.items():
+        _draw(shown, truth, said, each, name, folder / f"{name}.png")
+
+
+def _draw(
+    shown: NDArray[np.uint8],
+    truth: Sequence[str],
+    said: Sequence[tuple[str, float]],
+    heat: Floats,
+    name: str,
+    path: Path,
+) -> None:
+    """Photos above their heat maps, titled with their label, the answer and its probability."""
+    figure = Figure(figsize=(2.3 * len(shown), 5), layout="constrained")
+    axes = figure.subplots(2, len(shown), squeeze=False)
+    for column, (photo, own, (answer, probability)) in enumerate(
+        zip(shown, truth, said, strict=True)
+    ):
         axes[0, column].imshow(photo)
         axes[0, column].set_title(f"is {own}", fontsize=8)
         axes[1, column].imshow(photo)
@@ -73,11 +130,9 @@ def draw_maps(
             interpolation="bilinear",
             extent=(-0.5, photo.shape[1] - 0.5, photo.shape[0] - 0.5, -0.5),
         )
-        colour = "black" if own == said else "firebrick"
-        axes[1, column].set_title(
-            f"{said} {probabilities[column].max():.2f}", fontsize=8, color=colour
-        )
+        colour = "black" if own == answer else "firebrick"
+        axes[1, column].set_title(f"{answer} {probability:.2f}", fontsize=8, color=colour)
     for each in axes.flat:
         each.set_axis_off()
-    figure.suptitle(f"{network.name}: Grad-CAM of the score before the softmax", fontsize=10)
+    figure.suptitle(f"{name}: Grad-CAM of the score before the softmax", fontsize=10)
     figure.savefig(path, dpi=110)

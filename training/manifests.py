@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from training.config import PublishedRecipe
 from training.recipe import Recipe
 from trapsort import __version__
-from trapsort.errors import InputError
+from trapsort.errors import InputError, SettingsError
 
 MANIFEST = "manifest.json"
 PACKAGES = (
@@ -65,10 +65,7 @@ class Step:
         for need in self.needs:
             manifest = self.out / need / MANIFEST
             if not manifest.is_file():
-                raise InputError(
-                    f"The step {self.name} reads what {need} makes, which is not there.",
-                    f"Run the step {need} first, or the step all.",
-                )
+                raise not_there(self.name, need)
             digests[need] = sha256_of(manifest)
         return digests
 
@@ -109,6 +106,19 @@ class Step:
         (self.folder / "begun.json").unlink()
 
 
+def absent_step(recipe: str, step: str, why: str, have: Iterable[str]) -> SettingsError:
+    """That a recipe has no such step, and which it has."""
+    return SettingsError(f"{recipe} has no step {step}: {why}.", f"It has: {', '.join(have)}.")
+
+
+def not_there(step: str, need: str) -> InputError:
+    """That a step cannot run before another has."""
+    return InputError(
+        f"The step {step} reads what {need} makes, which is not there.",
+        f"Run the step {need} first, or the step all.",
+    )
+
+
 def write_manifest(
     path: Path, step: str, seed: int, inputs: Mapping[str, str], outputs: Mapping[str, Path]
 ) -> None:
@@ -124,22 +134,48 @@ def write_manifest(
 
 
 FLAT_NEEDS = {
+    "explore": ("prepare",),
     "fit": ("prepare",),
     "stack": ("fit",),
     "export": ("stack",),
+    "explain": ("export",),
     "quantise": ("export",),
     "refit": ("stack",),
 }
-"""The steps whose outputs a step of a recipe without a kind reads; all share one folder."""
+"""The steps whose outputs a step of a recipe without a kind reads; nearly all share one folder."""
+
+FLAT_FOLDERS = ("explore", "explain")
+"""Those that have a folder of their own."""
 
 
 def record_flat(step: str, out: Path, recipe: Recipe, more: Mapping[str, str]) -> None:
     """Write `manifest-STEP.json` for a step whose files lie beside those of others, below `out`.
 
-    Its outputs are the files that no other step's manifest names. Arrays (`.npy`) that only spare
-    time are left out; what they come from is not. more: digests of other inputs.
+    Its outputs are the files of its own folder, or those that no other step's manifest names.
+    Arrays (`.npy`) that only spare time are left out; what they come from is not. more: digests of
+    other inputs.
     """
     path = out / f"manifest-{step}.json"
+    outputs = _flat_outputs(step, out)
+    write_manifest(path, step, recipe.seed, _flat_inputs(step, out, recipe, more), outputs)
+
+
+def flat_is_whole(step: str, out: Path, recipe: Recipe, more: Mapping[str, str]) -> bool:
+    """Whether such a step has run on these very inputs, and every file is as it left it."""
+    try:
+        manifest = json.loads((out / f"manifest-{step}.json").read_text(encoding="utf-8"))
+        return bool(
+            manifest["inputs"] == _flat_inputs(step, out, recipe, more)
+            and all(sha256_of(out / name) == digest for name, digest in manifest["outputs"].items())
+        )
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _flat_outputs(step: str, out: Path) -> dict[str, Path]:
+    path = out / f"manifest-{step}.json"
+    if step in FLAT_FOLDERS:
+        return {str(p.relative_to(out)): p for p in (out / step).rglob("*") if p.is_file()}
     others: set[str] = set()
     for each in out.glob("manifest-*.json"):
         if each != path:
@@ -149,10 +185,17 @@ def record_flat(step: str, out: Path, recipe: Recipe, more: Mapping[str, str]) -
         for p in out.rglob("*")
         if p.is_file() and p.suffix != ".npy" and not p.name.startswith("manifest-")
     }
-    outputs = {name: file for name, file in files.items() if name not in others}
+    return {
+        name: file
+        for name, file in files.items()
+        if name not in others and Path(name).parts[0] not in FLAT_FOLDERS
+    }
+
+
+def _flat_inputs(step: str, out: Path, recipe: Recipe, more: Mapping[str, str]) -> dict[str, str]:
     text = json.dumps(asdict(recipe), sort_keys=True)
     inputs = {"recipe": hashlib.sha256(text.encode()).hexdigest(), **more}
     for need in FLAT_NEEDS.get(step, ()):
         manifest = out / f"manifest-{need}.json"
         inputs[need] = sha256_of(manifest) if manifest.is_file() else ""
-    write_manifest(path, step, recipe.seed, inputs, outputs)
+    return inputs

@@ -213,6 +213,7 @@ class PooledFeatures:
         """Features (n, channels) of the photos `index`."""
         new = [int(i) for i in index if int(i) not in self._known]
         if new:
+            from training.answers import answers
             from training.networks import build_network, feature_map
 
             network = feature_map(
@@ -220,10 +221,9 @@ class PooledFeatures:
                     self._recipe.network(self._name), self._recipe.input, 2, weights=self._weights
                 )
             )
-            for start in range(0, len(new), BATCH):
-                batch = new[start : start + BATCH]
-                maps = np.asarray(network.predict_on_batch(photos.pixels[batch]))
-                self._known |= dict(zip(batch, maps.mean(axis=(1, 2)), strict=True))
+            found = answers(network, photos.pixels, "features", batch=BATCH, index=np.array(new))
+            pooled = np.concatenate([maps.mean(axis=(1, 2)) for maps in found])
+            self._known |= dict(zip(new, pooled, strict=True))
         return np.stack([self._known[int(i)] for i in index])
 
 

@@ -14,18 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.config import PublishedRecipe
+from training.division import check_enough, joined_groups, split
 from training.leakage import check_unused, read_digests, write_digests
-from training.sources import (
-    Photo,
-    Picture,
-    check_enough,
-    decode_all,
-    duplicates,
-    joined_groups,
-    read_source,
-    split,
-    taxonomy,
-)
+from training.pictures import Picture, decode_all, duplicates
+from training.sources import Photo, read_source, taxonomy
 from trapsort.errors import InputError
 
 OUTLIER = "outlier"
@@ -38,7 +30,7 @@ Filter = Callable[["PhotoSet"], dict[int, str]]
 class PhotoSet:
     """All photos of a run, in one order.
 
-    label: int (n,), index into `labels`; part: (n,), one of `sources.PARTS` or `OUTLIER`; fold:
+    label: int (n,), index into `labels`; part: (n,), one of `division.PARTS` or `OUTLIER`; fold:
     int (n,), -1 for photos in none; pixels: uint8 (n, height, width, 3), memory-mapped; taxa:
     label -> rank -> name; test_digests: sha256 of the network's inputs of the test photos.
     """

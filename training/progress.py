@@ -10,8 +10,8 @@ from typing import Any
 import click
 import keras
 
-_FEW = 8
-"""Batches that are over before anyone would read a bar."""
+FEW = 8
+"""Batches that are over before anyone would read a bar, or Keras has traced a graph for them."""
 
 
 def verbosity() -> int:
@@ -22,7 +22,7 @@ def verbosity() -> int:
 def starts(total: int, batch: int, label: str) -> Iterator[int]:
     """0, `batch`, 2 `batch`, ... below `total`, behind a bar with the time left."""
     places = range(0, total, batch)
-    if len(places) <= _FEW:
+    if len(places) <= FEW:
         yield from places
         return
     with click.progressbar(places, label=label, file=sys.stderr) as bar:

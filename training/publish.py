@@ -15,10 +15,12 @@ import onnx
 from keras import layers
 from numpy.typing import NDArray
 
+from training.answers import answers, both_labels
 from training.config import PublishedRecipe
+from training.conversion import to_onnx
 from training.export import GRAPH, apart, compare
 from training.fit import Dense, Floats
-from training.graph import OPSET, MemberGraph, fuse, single_input
+from training.graph import MemberGraph, fuse, single_input
 from training.meta import Stack
 from training.networks import POOLED, SCORES, feature_map
 from training.padding import unfuse_zero_padding
@@ -66,14 +68,10 @@ def dense_of(network: keras.Model) -> Dense:
 
 def convert(kept: Path, photos: NDArray[np.uint8], target: Path) -> Converted:
     """Write the graph of a kept network, photo to feature map, to `target`."""
-    import tensorflow as tf
-    import tf2onnx
-
     network = keras.saving.load_model(kept, compile=False)
     image = layers.Input(network.input_shape[1:], dtype="uint8", name="image")
     whole = keras.Model(image, feature_map(network)(layers.Rescaling(1.0, name="single")(image)))
-    signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.uint8, name="image")]
-    model, _ = tf2onnx.convert.from_keras(whole, signature, opset=OPSET)
+    model = to_onnx(whole)
     single_input(model)
     unfuse_zero_padding(model)
     target.write_bytes(model.SerializeToString())
@@ -82,13 +80,9 @@ def convert(kept: Path, photos: NDArray[np.uint8], target: Path) -> Converted:
 
 
 def _answers(network: keras.Model, photos: NDArray[np.uint8]) -> Floats:
-    parts = [
-        np.asarray(network.predict_on_batch(photos[i : i + 8])) for i in range(0, len(photos), 8)
-    ]
-    answers = np.concatenate(parts).astype(np.float32)
-    if answers.shape[1] == 1:
-        answers = np.concatenate([1 - answers, answers], axis=1)
-    return answers
+    return both_labels(
+        np.concatenate(list(answers(network, photos, "answers", batch=8, graph=True)))
+    )
 
 
 def build_graph(

@@ -43,7 +43,7 @@ def write_reviewed(database: str, originals: Path, target: Path) -> Reviewed:
         raise InputError("No photo in this database has a review with a label.", "Review some.")
     rows: dict[str, tuple[str, str, str, str]] = {}
     for item in scan(originals):
-        if isinstance(item, Problem):
+        if isinstance(item, Problem) or not isinstance(item.path, Path):
             continue
         with item.path.open("rb") as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()

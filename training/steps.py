@@ -5,90 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from training.config import PublishedRecipe, load_published
-from training.manifests import Step, sha256_of
-from trapsort.errors import InputError, SettingsError
+from training.manifests import Step, absent_step, sha256_of
+from training.work import PublishedRun, Work, starting_weights, write_table
+from trapsort.errors import SettingsError
 
 if TYPE_CHECKING:
     from training.fit import Floats
     from training.prepared import PhotoSet
-    from training.tune import Settings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedRun:
-    """Where a run reads and writes; see `python -m training --help`."""
-
-    recipe: Path
-    data: Path
-    weights: str
-    out: Path
-    resume: bool = False
-    small: bool = False
-    clip: Path | None = None
-    persons: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A run with its recipe read, and where each network's weights come from."""
-
-    run: PublishedRun
-    recipe: PublishedRecipe
-    starts: dict[str, str]
-
-    def folder(self, step: str) -> Path:
-        """Where a step's outputs are."""
-        return self.run.out / step
-
-    def photos(self) -> PhotoSet:
-        """The prepared photos."""
-        from training.prepared import load_photos
-
-        return load_photos(self.folder("prepare"))
-
-    def settings(self) -> dict[str, Settings]:
-        """What the search found, by network; nothing without one."""
-        if self.recipe.tune is None:
-            return {}
-        text = (self.folder("tune") / "settings.json").read_text(encoding="utf-8")
-        found: dict[str, Settings] = json.loads(text)
-        return found
-
-    def stack(self) -> dict[str, Any] | None:
-        """The fitted meta-learner, or None for a recipe without one."""
-        from training.fit import load_arrays
-
-        return load_arrays(self.folder("stack") / "stack.npz") if self.recipe.stack else None
-
-
-def starting_weights(recipe: PublishedRecipe, weights: str) -> dict[str, str]:
-    """`imagenet`, `none` or a file for each network, from what `--weights` says.
-
-    A folder gives each network the file that the recipe names, where it is there. Raises
-    `InputError`.
-    """
-    if weights in ("imagenet", "none"):
-        return {network.name: weights for network in recipe.networks}
-    path = Path(weights)
-    if path.is_file():
-        return {network.name: weights for network in recipe.networks}
-    if not path.is_dir():
-        raise InputError(f"{weights} does not exist.", "Give --weights imagenet, none or FILE.")
-    starts = {}
-    for network in recipe.networks:
-        file = path / network.weights_file
-        starts[network.name] = str(file) if network.weights_file and file.is_file() else "none"
-    return starts
 
 
 def _listing(data: Path) -> str:
@@ -113,10 +44,9 @@ def _prepare(work: Work) -> None:
 
 
 def _explore(work: Work) -> None:
-    from training.explore import draw_all
+    from training.explore import draw_all, of_photos
 
-    folder = work.folder("explore")
-    _write(folder / "explore.json", draw_all(work.photos(), folder))
+    draw_all(of_photos(work.photos()), work.folder("explore"))
 
 
 def _tune(work: Work) -> None:
@@ -176,7 +106,7 @@ def _fit(work: Work) -> None:
             save_network(model, kept)
             for weights in (folder / network.name).rglob("*.weights.h5"):
                 weights.unlink()
-    _write(folder / "networks.json", facts)
+    write_table(folder / "networks.json", facts)
 
 
 def _targets(work: Work, photos: PhotoSet) -> Floats | None:
@@ -202,116 +132,22 @@ def _stack(work: Work) -> None:
     click.echo(f"out-of-fold accuracy of the stack: {fitted['accuracy']:.4f}", err=True)
 
 
-def _said(work: Work, photos: PhotoSet) -> dict[str, tuple[Floats, Floats]]:
-    """What each network says of the training and of the test photos, and the stack, if any."""
-    from training.publish import stacked
-    from training.train import load_network, predict
-
-    said = {}
-    for network in work.recipe.networks:
-        model = load_network(work.folder("fit") / f"{network.name}.keras")
-        both = (predict(model, photos, photos.of(part)) for part in ("train", "test"))
-        said[network.name] = (next(both), next(both))
-    stack = work.stack()
-    if stack is not None:
-        pair = (stack["kernel"], stack["bias"])
-        train, test = (np.stack([both[side] for both in said.values()], axis=1) for side in (0, 1))
-        said["stack"] = (stacked(train, pair), stacked(test, pair))
-    return said
-
-
 def _evaluate(work: Work) -> None:
-    from training import assess
+    from training.assessment import evaluate
 
-    photos, folder = work.photos(), work.folder("evaluate")
-    train, test = photos.of("train"), photos.of("test")
-    said, label = _said(work, photos), photos.label[test]
-    scores = {name: assess.score(label, own, photos.labels) for name, (_, own) in said.items()}
-    learned = {
-        name: float((own.argmax(1) == photos.label[train]).mean())
-        for name, (own, _) in said.items()
-    }
-    figures: dict[str, Any] = {
-        "weights": work.starts,
-        "small": work.run.small,
-        "test": scores,
-        "train_accuracy": learned,
-    }
-    for rank in work.recipe.export.ranks:
-        figures.setdefault("masked", {})[rank] = {
-            name: assess.score(label, assess.masked(own, photos, test, rank), photos.labels)
-            for name, (_, own) in said.items()
-        }
-    for name, (_, own) in said.items():
-        confusion = scores[name]["confusion"]
-        assess.draw_confusion(confusion, photos.labels, folder / f"{name}-confusion.png")
-        assess.draw_roc(label, own, photos.labels, folder / f"{name}-roc.png")
-        assess.write_report(label, own, photos.labels, folder / f"{name}-report.txt")
-        assess.draw_misclassified(photos, test, own, folder / f"{name}-misclassified.png")
-    both = {n: {"train": learned[n], "test": scores[n]["accuracy"]} for n in said}
-    assess.draw_bars(both, "accuracy", folder / "train-test.png")
-    best = said[work.recipe.export.network][1].argmax(axis=1)
-    figures |= _stack_figures(work, said, label) | _fold_figures(work)
-    figures |= _iucn_figures(photos, label, best, folder)
-    _write(folder / "metrics.json", figures)
-    for name, entry in scores.items():
-        click.echo(f"{name}: {entry['accuracy']:.4f} of {len(test)} test photos right", err=True)
-
-
-def _stack_figures(
-    work: Work, said: dict[str, tuple[Floats, Floats]], label: NDArray[np.int64]
-) -> dict[str, Any]:
-    """The stack's honest out-of-fold accuracy, and the figure that was published in its place."""
-    from training.folds import fitted_and_scored_on_test
-
-    stack = work.stack()
-    if stack is None or work.recipe.stack is None:
-        return {}
-    members = np.stack([said[network.name][1] for network in work.recipe.networks], axis=1)
-    published = fitted_and_scored_on_test(members, label, work.recipe.stack.strength)
-    honest = float(stack["accuracy"])
-    return {"stack": {"out_of_fold_accuracy": honest, "fitted_and_scored_on_test": published}}
-
-
-def _fold_figures(work: Work) -> dict[str, Any]:
-    from training.assess import draw_folds
-
-    if not work.recipe.source.folds:
-        return {}
-    text = (work.folder("crossval") / "folds.json").read_text(encoding="utf-8")
-    folds = json.loads(text)
-    draw_folds(folds, work.folder("evaluate") / "folds.png")
-    return {"folds": folds}
-
-
-def _iucn_figures(
-    photos: PhotoSet, label: NDArray[np.int64], best: NDArray[np.int64], folder: Path
-) -> dict[str, Any]:
-    """Photos of each IUCN category by both Red List mappings, where they know a label."""
-    from training.assess import draw_iucn, iucn_counts
-    from trapsort.redlist import red_list
-
-    found = {}
-    for mapping in ("iucn", "published"):
-        known = red_list(mapping)
-        if any(known.category(name) for name in photos.labels):
-            truth, said = (iucn_counts(k, photos.labels, known) for k in (label, best))
-            found[mapping] = {"labels": truth, "predicted": said}
-            draw_iucn(truth, said, mapping, folder / f"iucn-{mapping}.png")
-    return {"iucn": found} if found else {}
+    evaluate(work)
 
 
 def _explain(work: Work) -> None:
-    from training.gradcam import draw_maps
+    from training.gradcam import draw_network, spread
     from training.train import load_network, predict
 
     photos = work.photos()
-    test = photos.of("test")
-    chosen = test[np.unique(np.linspace(0, len(test) - 1, min(6, len(test))).astype(int))]
+    chosen = spread(photos.of("test"))
     for network in work.recipe.networks:
         model = load_network(work.folder("fit") / f"{network.name}.keras")
         path = work.folder("explain") / f"{network.name}.png"
-        draw_maps(model, photos, list(chosen), predict(model, photos, chosen), path)
+        draw_network(model, photos, chosen, predict(model, photos, chosen), path)
 
 
 def _export(work: Work) -> None:
@@ -321,7 +157,7 @@ def _export(work: Work) -> None:
     whole = recipe.export.network == "stack"
     names = [n.name for n in recipe.networks] if whole else [recipe.export.network]
     text = (work.folder("evaluate") / "metrics.json").read_text(encoding="utf-8")
-    target = write_bundle(
+    write_bundle(
         recipe,
         work.photos(),
         [(name, work.folder("fit") / f"{name}.keras") for name in names],
@@ -329,7 +165,23 @@ def _export(work: Work) -> None:
         figures=json.loads(text),
         folder=work.folder("export"),
     )
-    click.echo(f"written to {target}", err=True)
+
+
+def _hand_over(work: Work) -> None:
+    """Say where the bundle is, once it is a copy in the folder that was asked for."""
+    from trapsort.bundle import load_bundle
+
+    name = f"{work.recipe.name}-{work.recipe.version}"
+    made = work.folder("export") / name
+    wanted = (work.run.exports or work.folder("export")) / name
+    if wanted.resolve() != made.resolve():
+        partial = wanted.with_name(f".{name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(made, partial)
+        load_bundle(partial)
+        shutil.rmtree(wanted, ignore_errors=True)
+        partial.rename(wanted)
+    click.echo(f"written to {wanted}", err=True)
 
 
 def _quantise(work: Work) -> None:
@@ -341,10 +193,6 @@ def _quantise(work: Work) -> None:
     for name, (right, change) in found.items():
         click.echo(f"{name}: {right:.1%} of the test photos right in single precision")
         click.echo(described(name, change))
-
-
-def _write(path: Path, table: dict[str, Any]) -> None:
-    path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 STEPS: dict[str, Callable[[Work], None]] = {
@@ -367,12 +215,18 @@ ASIDE: dict[str, Callable[[Work], None]] = {"quantise": _quantise}
 
 def steps_of(recipe: PublishedRecipe) -> tuple[str, ...]:
     """The steps that a recipe has."""
-    absent = {
-        "tune": recipe.tune is None,
-        "crossval": not recipe.source.folds,
-        "stack": recipe.stack is None,
+    absent = _absent(recipe)
+    return tuple(step for step in STEPS if step not in absent)
+
+
+def _absent(recipe: PublishedRecipe) -> dict[str, str]:
+    """The steps that a recipe does not have, and why."""
+    found = {
+        "tune": (recipe.tune is None, "it has no part [tune]"),
+        "crossval": (not recipe.source.folds, "it says nothing of source.folds"),
+        "stack": (recipe.stack is None, "it has no part [stack]"),
     }
-    return tuple(step for step in STEPS if not absent.get(step, False))
+    return {step: why for step, (absent, why) in found.items() if absent}
 
 
 def needs(step: str, recipe: PublishedRecipe) -> tuple[str, ...]:
@@ -400,7 +254,8 @@ def run_published(step: str, run: PublishedRun) -> None:
     recipe = load_published(run.recipe, small=run.small)
     have = steps_of(recipe)
     if step not in ("all", *have, *ASIDE):
-        raise SettingsError(f"{recipe.name} has no step {step}.", f"It has: {', '.join(have)}.")
+        raise absent_step(recipe.name, step, _absent(recipe)[step], have)
+    _check_filters(step, run, recipe)
     work = Work(run, recipe, starting_weights(recipe, run.weights))
     for name, start in work.starts.items():
         if start == "none":
@@ -413,11 +268,30 @@ def run_published(step: str, run: PublishedRun) -> None:
         this = Step(name, run.out, recipe, needs(name, recipe), _options(name, work))
         if run.resume and this.whole():
             click.echo(f"{name}: whole, nothing to do", err=True)
-            continue
-        click.echo(f"{name}:", err=True)
-        this.begin(resume=run.resume)
-        (STEPS | ASIDE)[name](work)
-        this.finish()
+        else:
+            click.echo(f"{name}:", err=True)
+            this.begin(resume=run.resume)
+            (STEPS | ASIDE)[name](work)
+            this.finish()
+        if name == "export":
+            _hand_over(work)
+
+
+def _check_filters(step: str, run: PublishedRun, recipe: PublishedRecipe) -> None:
+    """Refuse a model of a filter that would not be asked; raises `SettingsError`."""
+    wanted = recipe.outliers
+    for option, given, asked in (
+        ("--clip", run.clip, wanted is not None and bool(wanted.animal)),
+        ("--persons", run.persons, wanted is not None),
+    ):
+        if given is not None and step not in ("prepare", "all"):
+            raise SettingsError(f"{option} belongs to the step prepare.", "Name the step prepare.")
+        if given is not None and not asked:
+            key = "animal in its part [outliers]" if option == "--clip" else "part [outliers]"
+            raise SettingsError(
+                f"{option} has no meaning for {recipe.name}, which has no {key}.",
+                "Leave the option out, or see docs/howto/recipes.md.",
+            )
 
 
 def _options(step: str, work: Work) -> dict[str, str]:

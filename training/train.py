@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
+from training.answers import answers, both_labels
 from training.config import FitRecipe, PublishedRecipe
 from training.fit import Batches, Floats, cosine
 from training.networks import augmented, base_of, unfreeze_last
 from training.prepared import PhotoSet
-from training.progress import TimeLeft, starts, verbosity
+from training.progress import FEW, TimeLeft, verbosity
 
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
@@ -64,12 +65,16 @@ def batches(
 def compiled(
     network: keras.Model, recipe: PublishedRecipe, fit: FitRecipe, steps: int
 ) -> keras.Model:
-    """The network behind its augmentation, ready to be fitted for `steps` batches."""
+    """The network behind its augmentation, ready to be fitted for `steps` batches.
+
+    For a few of them it is run layer by layer, as no graph is worth tracing then.
+    """
     rate = cosine(fit.learning_rate, steps) if fit.schedule == "cosine" else fit.learning_rate
     model = augmented(network, recipe.augment, recipe.seed)
     loss = "binary_crossentropy" if recipe.binary else "categorical_crossentropy"
     optimizer = OPTIMIZERS[fit.optimizer](rate)
-    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
+    few = steps <= FEW
+    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False, run_eagerly=few)
     return model
 
 
@@ -213,14 +218,10 @@ def predict(
     network: keras.Model, photos: PhotoSet, index: NDArray[np.int64], *, batch: int = 32
 ) -> Floats:
     """Probabilities (n, labels) of the photos `index`; a sigmoid's p becomes [1 - p, p]."""
-    parts = [
-        np.asarray(network.predict_on_batch(photos.pixels[index[start : start + batch]]))
-        for start in starts(len(index), batch, f"{network.name} answers")
-    ]
-    answers = np.concatenate(parts).astype(np.float32)
-    if answers.shape[1] == 1:
-        answers = np.concatenate([1 - answers, answers], axis=1)
-    return answers
+    label = f"{network.name} answers"
+    return both_labels(
+        np.concatenate(list(answers(network, photos.pixels, label, batch=batch, index=index)))
+    )
 
 
 def save_network(network: keras.Model, path: Path) -> None:

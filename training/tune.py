@@ -144,8 +144,9 @@ def search_hyperband(
         model = build_network(
             network, recipe.input, len(photos.labels), weights=weights, binary=recipe.binary
         )
-        return compiled(model, chosen, chosen.fit, tune.epochs)
+        return compiled(model, chosen, chosen.fit, tune.epochs * len(learned))
 
+    learned = batches(photos, photos.of("train"), recipe, weighted=recipe.fit.class_weights)
     tuner = keras_tuner.Hyperband(
         build,
         objective="val_accuracy",
@@ -157,7 +158,7 @@ def search_hyperband(
         project_name=name,
     )
     tuner.search(
-        batches(photos, photos.of("train"), recipe, weighted=recipe.fit.class_weights),
+        learned,
         validation_data=batches(photos, photos.of("validation"), recipe, weighted=False),
         verbose=1,
         shuffle=False,

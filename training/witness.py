@@ -16,9 +16,9 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from training.answers import answers
 from training.backbones import INPUT_SHAPE, load_npz
 from training.fit import Floats
-from training.progress import starts
 from training.recipe import WitnessRecipe
 
 ANIMALS = 398
@@ -91,8 +91,5 @@ def build_witness(recipe: WitnessRecipe, species: tuple[str, ...], weights: Path
 
 def testify(witness: keras.Model, photos: NDArray[Any], batch: int = 64) -> Floats:
     """Share of other animals (n, species), 0 to 1, for each of the photos."""
-    parts = [
-        np.asarray(witness.predict_on_batch(np.asarray(photos[start : start + batch])))
-        for start in starts(len(photos), batch, "witness")
-    ]
+    parts = list(answers(witness, photos, "witness", batch=batch, graph=True))
     return np.concatenate(parts).astype(np.float32)

@@ -23,7 +23,7 @@ test_fraction = 0.15
 folds = 2
 held_out_negatives = ["goat"]
 [fit]
-batch = 8
+batch = 32
 views = 1
 label_smoothing = 0.1
 dropout = 0.2

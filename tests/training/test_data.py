@@ -16,7 +16,7 @@ pytest.importorskip("tensorflow", reason="the training packages are not installe
 
 from tests.training.small import draw_data, write_recipe
 from training.crossval import crossvalidate, usable
-from training.data import HELD_OUT, TEST, load_dataset, prepare, read_rows, split
+from training.data import HELD_OUT, TEST, Size, load_dataset, prepare, read_rows, split
 from training.leakage import LeakageError, digest_of
 from training.recipe import load_recipe
 from training.stack import out_of_fold
@@ -72,6 +72,7 @@ def test_prepared_pixels_are_what_serving_sees(data: Path, tmp_path: Path) -> No
     for index in (0, 60, len(dataset.files) - 1):
         served = decode((data / dataset.files[index]).read_bytes()).pixels
         np.testing.assert_array_equal(dataset.pixels[index], served)
+        assert dataset.sizes[index] == Size(80, 60, "RGB")
     every = np.concatenate([dataset.development, dataset.test, dataset.held_out])
     assert sorted(every) == list(range(len(dataset.files)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from training.__main__ import main
 from training.config import StackRecipe
 from training.folds import fit_stack, fitted_and_scored_on_test
 from training.publish import stacked
-from training.steps import PublishedRun, run_published
+from training.steps import run_published
 from training.train import class_weights
-from trapsort.errors import InputError
+from training.work import PublishedRun
+from trapsort.bundle import load_bundle
+from trapsort.errors import InputError, SettingsError
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # TensorFlow's, Keras's and tf2onnx's own
@@ -71,9 +74,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_bundle_classifies(run: Path) -> None:
-    from trapsort.bundle import load_bundle
+    from trapsort.classify import classify_folder
     from trapsort.ensemble import Classifier
-    from trapsort.pipeline import classify_folder
     from trapsort.session import open_session
 
     bundle = load_bundle(run / "out" / "export" / "small-0.1.0")
@@ -203,8 +205,12 @@ def test_what_no_step_before_evaluate_has_used(run: Path) -> None:
 
 def test_resume_does_only_what_is_not_whole(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "out" / "explain" / "two.png").write_bytes(b"")
-    run_published("all", settings(run, resume=True))
+    elsewhere = run / "elsewhere"
+    run_published("all", replace(settings(run, resume=True), exports=elsewhere))
     said = capsys.readouterr().err
+    assert said.endswith(f"export: whole, nothing to do\nwritten to {elsewhere}/small-0.1.0\n")
+    made = run / "out" / "export" / "small-0.1.0"
+    assert load_bundle(elsewhere / "small-0.1.0").digest == load_bundle(made).digest
     assert said.count(": whole, nothing to do") == 8
     assert "\nexplain:\n" in said
     assert "one starts from random weights: its figures say nothing about the published" in said
@@ -227,22 +233,61 @@ def test_a_step_without_what_it_reads_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["stack", *command])
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-2:] == [
-        "training: small has no step stack.",
+        "training: small has no step stack: it has no part [stack].",
         "It has: prepare, explore, crossval, fit, evaluate, explain, export.",
     ]
 
 
-def test_refit_is_not_for_published_systems(tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path)
-    (tmp_path / "reviewed.csv").write_text("path,label\n", encoding="utf-8")
-    done = CliRunner().invoke(
-        main, ["stack", "--recipe", str(recipe), "--refit", str(tmp_path / "reviewed.csv")]
-    )
+OUTLIERS = """
+[outliers]
+modes = ["CMYK"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            "stack --refit FILE",
+            "--refit has no meaning for RECIPE, a published system.\n"
+            "Refit a bundle such as that of training/recipes/iucn11.toml.",
+        ),
+        (
+            "fit --member one",
+            "--member has no meaning for RECIPE, a published system.\nLeave the option out.",
+        ),
+        ("stack --member one", "--member belongs to the step fit.\nName the step fit."),
+        ("fit --clip FILE", "--clip belongs to the step prepare.\nName the step prepare."),
+        (
+            "prepare --clip FILE",
+            "--clip has no meaning for small, which has no animal in its part [outliers].\n"
+            "Leave the option out, or see docs/howto/recipes.md.",
+        ),
+        ("fit --persons FILE", "--persons belongs to the step prepare.\nName the step prepare."),
+        (
+            "tune",
+            "small has no step tune: it has no part [tune].\n"
+            "It has: prepare, explore, crossval, fit, evaluate, explain, export.",
+        ),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    tmp_path: Path, command: str, said: str
+) -> None:
+    recipe, file = write_recipe(tmp_path, RECIPE + OUTLIERS), tmp_path / "file"
+    file.write_bytes(b"")
+    step, *options = [str(file) if word == "FILE" else word for word in command.split()]
+    arguments = ["--recipe", str(recipe), "--out", str(tmp_path / "out"), "--weights", "none"]
+    done = CliRunner().invoke(main, [step, *arguments, *options])
     assert done.exit_code == 2
-    assert done.stderr == (
-        f"training: --refit has no meaning for {recipe}, a published system.\n"
-        "Refit a bundle such as that of training/recipes/iucn11.toml.\n"
-    )
+    assert done.stderr == f"training: {said}\n".replace("RECIPE", str(recipe))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_person_detector_needs_a_part_outliers(tmp_path: Path) -> None:
+    run = replace(settings(tmp_path), persons=write_recipe(tmp_path))
+    with pytest.raises(SettingsError, match=r"--persons has no meaning for small, which has no"):
+        run_published("all", run)
 
 
 def test_class_weights_are_balanced() -> None:

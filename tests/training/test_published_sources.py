@@ -15,10 +15,12 @@ from PIL import Image
 
 from tests.training.published import COLOURS, RECIPES, draw_classes, draw_photo, small_recipe
 from training import small_data
-from training.config import PublishedRecipe, SourceRecipe, load_published
+from training.config import PublishedRecipe, SourceRecipe, load_published, recipe_kind
+from training.division import check_enough, split
 from training.leakage import LeakageError
+from training.pictures import decode_all
 from training.prepared import load_photos, prepare
-from training.sources import check_enough, listing, read_source, split, taxonomy
+from training.sources import listing, read_source, taxonomy
 from trapsort.errors import InputError
 
 SOURCE = SourceRecipe(test=0.2, validation=0.2)
@@ -180,6 +182,15 @@ def test_photos_that_cannot_be_read_are_named(tmp_path: Path, recipe: PublishedR
     )
 
 
+def test_a_heic_photo_in_a_csv(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
+    draw_photo(tmp_path / "a.png", (9, 99, 9), 1)
+    heif.from_pillow(Image.open(tmp_path / "a.png")).save(tmp_path / "a.heic")
+    path = write_csv(tmp_path / "a.csv", ["path", "label"], [["a.heic", "Lion"]])
+    (picture,) = decode_all(read_source(path, SOURCE), np.zeros((1, 32, 40, 3), np.uint8))
+    assert (picture.width, picture.height, picture.mode) == (60, 40, "RGB")
+
+
 def test_duplicates_by_file_and_by_decoded_picture(tmp_path: Path, recipe: PublishedRecipe) -> None:
     data = draw_classes(tmp_path / "photos", 6)
     shutil.copyfile(data / "Lion" / "00.png", data / "Lion" / "10.png")
@@ -285,25 +296,29 @@ def test_a_step_that_touches_a_test_photo_is_stopped(
         moved.learning(moved.development, "fit")
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "labels"),
-    [
-        ("three-animals", "three-animals", 3),
-        ("rare-binary", "", 2),
-        ("iucn11-published", "", 11),
-        ("rare-families", "rare-species", 11),
-    ],
-)
 def test_the_demonstration_draws_what_every_recipe_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: str, labels: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(small_data, "EACH", 8)
     done = CliRunner().invoke(
         small_data.main, [str(tmp_path / "d"), "--photos", str(tmp_path / "absent")]
     )
     assert done.exit_code == 0, done.output
-    recipe = load_published(RECIPES / f"{name}.toml", small=True)
-    photos = read_source(tmp_path / "d" / data, recipe.source)
-    assert len({photo.label for photo in photos}) == labels
-    check_enough(photos, recipe.source.folds)
-    assert all(photo.path.is_file() for photo in photos)
+    demonstrated = {
+        "three-animals": ("three-animals", 3),
+        "rare-binary": ("", 2),
+        "iucn11-published": ("", 11),
+        "iucn11-trio": ("", 11),
+        "rare-families": ("rare-species", 11),
+        "vgg16-small": ("", 4),
+    }
+    published = {path.stem for path in RECIPES.glob("*.toml") if recipe_kind(path)}
+    assert demonstrated.keys() == published
+    makefile = (RECIPES.parents[1] / "Makefile").read_text(encoding="utf-8")
+    for name, (data, labels) in demonstrated.items():
+        recipe = load_published(RECIPES / f"{name}.toml", small=True)
+        photos = read_source(tmp_path / "d" / data, recipe.source)
+        assert len({photo.label for photo in photos}) == labels
+        check_enough(photos, recipe.source.folds)
+        assert all(photo.path.is_file() for photo in photos)
+        assert f"$(call recipe,{name},{data})" in makefile
