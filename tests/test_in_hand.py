@@ -111,9 +111,9 @@ def test_a_full_disk_or_a_damaged_file_costs_the_note_alone(
 
 DYING = """
 import os, signal, sys, time
-from trapsort import pipeline
+from trapsort import examine
 
-whole = pipeline.decode
+whole = examine.decode
 
 def dies(data, size):
     frame = whole(data, size)
@@ -124,7 +124,7 @@ def dies(data, size):
         time.sleep(0.5)  # so that it is always in hand, too, if it may
     return frame
 
-pipeline.decode = dies
+examine.decode = dies
 from trapsort.cli.main import main
 sys.exit(main())
 """

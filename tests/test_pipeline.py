@@ -14,17 +14,19 @@ import pytest
 from PIL import Image
 
 from tests.toy import write_bundle
-from trapsort import pipeline
+from trapsort import examine, pipeline
 from trapsort.bundle import load_bundle
+from trapsort.classify import Answer, classify_folder
 from trapsort.decode import Frame
 from trapsort.demo import draw_card
 from trapsort.ensemble import Classifier, Prediction
 from trapsort.errors import DatabaseError, InputError, PhotoError
+from trapsort.examine import NO_ANSWER
 from trapsort.fingerprint import Content, read_content
 from trapsort.memory import Budget
-from trapsort.pipeline import NO_ANSWER, Answer, Progress, classify_folder, ingest
+from trapsort.pipeline import Progress, ingest
 from trapsort.scan import Photo, Problem, card_of, scan
-from trapsort.session import open_session
+from trapsort.session import Session, open_session
 from trapsort.store import Account, SightingQuery, Store
 
 COLOURS = {
@@ -218,7 +220,7 @@ def test_files_of_a_card_that_went_away_after_the_scan_are_no_problems(
             card.mkdir()  # the mount point that is left
         return read_content(photo)
 
-    monkeypatch.setattr(pipeline, "read_content", pull_at_panda)
+    monkeypatch.setattr(examine, "read_content", pull_at_panda)
     with pytest.raises(InputError, match=r"went away while it was read\.\n"):
         ingest(card, store=store, classifier=classifier, workers=1)
     assert set(labels(store)) == {"lion.jpg", "night.jpg"}
@@ -233,7 +235,7 @@ def test_a_file_that_is_deleted_before_it_is_read_is_not_counted(
             photo.path.unlink()
         return read_content(photo)
 
-    monkeypatch.setattr(pipeline, "read_content", delete_panda)
+    monkeypatch.setattr(examine, "read_content", delete_panda)
     account = ingest(card, store=store, classifier=classifier)
     assert account == Account(files=6, recorded=3, seen_before=1, problems=2)
     assert len(list(store.problems())) == 2
@@ -253,7 +255,7 @@ def test_what_could_not_be_read_is_told_to_be_tried_again(
         return read_content(photo)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "read_content", fail)
+        patch.setattr(examine, "read_content", fail)
         for _ in range(2):
             account = ingest(card, store=store, classifier=classifier)
             assert [photo.name for photo in account.again] == ["DCIM/panda.jpg"]
@@ -338,7 +340,7 @@ def test_a_photo_that_a_worker_fails_on_is_tried_once_more_and_then_a_problem(
 ) -> None:
     always = Fails(error, times=99)
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "read_content", always)
+        patch.setattr(examine, "read_content", always)
         account = ingest(card, store=store, classifier=classifier)
     assert account == Account(files=7, recorded=4, seen_before=0, problems=3)  # its copy is whole
     assert [(p.path, p.detail) for p in store.problems() if p.reason == reason] == [
@@ -360,7 +362,7 @@ def test_a_photo_that_fails_once_is_recorded(
     reason: str,
     detail: str,
 ) -> None:
-    monkeypatch.setattr(pipeline, "read_content", Fails(error, times=1))
+    monkeypatch.setattr(examine, "read_content", Fails(error, times=1))
     assert ingest(card, store=store, classifier=classifier) == Account(7, 4, 1, 2)
     assert labels(store)["lion.jpg"] == ("Lion", None)
 
@@ -380,7 +382,7 @@ def test_a_failure_anywhere_costs_one_photo(
         times += 1
         raise ZeroDivisionError("in the middle")
 
-    monkeypatch.setattr(pipeline, place, fail)
+    monkeypatch.setattr(examine, place, fail)
     assert ingest(card, store=store, classifier=classifier, workers=1) == Account(7, 0, 0, 7)
     failed = [p for p in store.problems() if p.reason == "failed"]
     assert {p.detail for p in failed} == {"ZeroDivisionError: in the middle"}
@@ -400,6 +402,14 @@ def test_a_database_that_fails_ends_the_ingest_and_is_no_photos_fault(
             ingest(card, store=store, classifier=classifier)
     assert not list(store.problems())
     assert ingest(card, store=store, classifier=classifier) == Account(7, 4, 1, 2)
+
+
+class SaysProvider:
+    """A session that names another provider than the one that runs it."""
+
+    def __init__(self, session: Session, provider: str) -> None:
+        self.run, self.maps, self.provider = session.run, session.maps, provider
+        self.precision = session.precision
 
 
 @pytest.mark.parametrize("failure", [MemoryError("no room"), None])
@@ -429,7 +439,7 @@ def test_a_photo_that_spoils_its_batch_is_classified_alone(
         return [NO_ANSWER if is_red else said for is_red, said in answers]
 
     monkeypatch.setattr(Classifier, "classify", classify)
-    monkeypatch.setattr(classifier.session, "provider", provider)
+    classifier = Classifier(classifier.bundle, SaysProvider(classifier.session, provider))
     (card / "DCIM" / "zebra.jpg").unlink()
     account = ingest(card, store=store, classifier=classifier)
     assert account == Account(6, 4, 0, 2)
@@ -462,8 +472,8 @@ def test_files_that_exceed_the_budget_are_in_memory_one_at_a_time(
         free.append((photo.relative, budget._free))
         return tried(photo)
 
-    monkeypatch.setattr(pipeline, "read_content", read)
-    monkeypatch.setattr(pipeline, "FILES", budget)
+    monkeypatch.setattr(examine, "read_content", read)
+    monkeypatch.setattr(examine, "FILES", budget)
     ingest(card, store=store, classifier=classifier, workers=1)
     sizes = {photo.relative: photo.size for photo in scan(card) if isinstance(photo, Photo)}
     lion = b"DCIM/lion.jpg"
@@ -476,7 +486,7 @@ def test_a_graph_runs_at_most_once_a_core(
     store: Store, classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = draw_card(tmp_path / "drawn")
-    monkeypatch.setattr(pipeline, "RUNS", threading.BoundedSemaphore(2))
+    monkeypatch.setattr(examine, "RUNS", threading.BoundedSemaphore(2))
     whole, inside, most = Classifier.classify, 0, 0
 
     def classify(self: Classifier, frames: Sequence[Frame]) -> list[Prediction]:

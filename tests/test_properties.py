@@ -29,13 +29,14 @@ from hypothesis.stateful import (
 from PIL import Image
 
 from tests.toy import write_bundle
-from trapsort import fingerprint, pipeline
+from trapsort import examine, fingerprint, workers
 from trapsort.bundle import load_bundle
 from trapsort.daemon import Settled
 from trapsort.ensemble import Classifier
 from trapsort.errors import InputError
+from trapsort.examine import Item
 from trapsort.fingerprint import Content
-from trapsort.pipeline import Item, ingest
+from trapsort.pipeline import ingest
 from trapsort.scan import Photo
 from trapsort.session import open_session
 from trapsort.store import Account, Store
@@ -315,7 +316,7 @@ def _prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     CardMachine.template = folder / "empty.sqlite3"
     Store.open(f"sqlite:///{CardMachine.template}").close()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "BATCH", 2)
+        patch.setattr(workers, "BATCH", 2)
         yield
 
 
@@ -338,16 +339,16 @@ def knowing_by_name(patch: pytest.MonkeyPatch) -> None:
     def read_once(photo: Photo) -> Content:
         return first.setdefault(photo.path, read(photo))
 
-    patch.setattr(pipeline, "read_content", read_once)
+    patch.setattr(examine, "read_content", read_once)
 
 
 def losing_the_last_of_a_batch(patch: pytest.MonkeyPatch) -> None:
-    whole = pipeline._work
+    whole = workers.work
 
-    def work(items: list[Item], *arguments: object, **more: object) -> pipeline.Batch:
+    def work(items: list[Item], *arguments: object, **more: object) -> examine.Batch:
         return whole(items[:1], *arguments, **more)  # type: ignore[arg-type]
 
-    patch.setattr(pipeline, "_work", work)
+    patch.setattr(workers, "work", work)
 
 
 def decoding_what_is_cut(patch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,8 @@ def archive(root: Path, to: Path, *, views: Views, layout: str = "station/date")
     `DatabaseError` for a database that fails.
     """
     card = card_of(root)
-    for inner, outer in ((to, card.root), (card.root, to)):
+    folder = Path(card.root)
+    for inner, outer in ((to, folder), (folder, to)):
         if _lies_in(inner, outer):
             raise InputError(
                 f"{inner} lies inside {outer}: nothing is written to a card.",

@@ -112,18 +112,18 @@ def views_of(store: Store, card: Card) -> Views:
 
     So `DCIM` of a card that was taken in whole is known, and a card whose `DCIM` was.
     """
-    top = root_text(card.root)
-    above = {root_text(folder): folder for folder in (card.root, *card.root.parents)}
+    root, top = Path(card.root), root_text(card.root)
+    above = {root_text(folder): folder for folder in (root, *root.parents)}
     volumes: dict[str, str | None] = {top: card.volume}
     views = []
     for row in store.cards():
         folder = above.get(row.root) or Path(row.root)
-        if row.root not in above and not folder.is_relative_to(card.root):
+        if row.root not in above and not folder.is_relative_to(root):
             continue
         if row.root not in volumes:
             volumes[row.root] = _volume(folder)
         if volumes[row.root] == row.volume:
-            stripped, added = _below(folder, card.root), _below(card.root, folder)
+            stripped, added = _below(folder, root), _below(root, folder)
             views.append(CardView(row.id, stripped=stripped, added=added))
     return Views(store, views)
 

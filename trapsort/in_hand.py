@@ -25,6 +25,9 @@ from trapsort.scan import Photo
 MOST_DEATHS = 3
 """A power failure may meet the same photo by chance once more, but hardly twice."""
 
+DIED = "trapsort died {} times while it decoded this photo"
+"""What is said of a photo that ends whatever decodes it."""
+
 _LINE = 40  # bytes: a key, a blank, the number of deaths, a line end, and room
 
 
@@ -71,13 +74,27 @@ class InHand:
         """Whether trapsort died while it decoded this photo and has not decoded it since."""
         return bool(self._deaths) and _key(photo) in self._deaths
 
+    def check(self, photo: Photo) -> None:
+        """Raise `PhotoError` fatal for a photo that trapsort died of too often."""
+        deaths = self._deaths.get(_key(photo), 0) if self._deaths else 0
+        if deaths >= MOST_DEATHS:
+            raise PhotoError("fatal", DIED.format(deaths))
+
+    def judge(self, photo: Photo, deaths: int) -> None:
+        """Note how often processes beside this one died of a photo; 0 says that it is harmless."""
+        key = _key(photo)
+        with self._guard:
+            if deaths:
+                self._deaths[key] = deaths
+            elif self._deaths.pop(key, None) is None:
+                return
+            self._write()
+
     @contextmanager
     def holding(self, photo: Photo) -> Iterator[None]:
         """Note a photo for as long as it takes; raises `PhotoError` fatal for one that kills."""
+        self.check(photo)
         key = _key(photo)
-        deaths = self._deaths.get(key, 0)
-        if deaths >= MOST_DEATHS:
-            raise PhotoError("fatal", f"trapsort died {deaths} times while it decoded this photo")
         with self._guard:
             self._held.append(key)
             self._write()
@@ -105,7 +122,8 @@ class InHand:
 
 def _key(photo: Photo) -> str:
     """A file as it is now: one that was written again is another one."""
-    what = repr((os.fspath(photo.card), photo.relative, photo.size, photo.mtime_ns))
+    version = (photo.version,) if photo.version else ()
+    what = repr((os.fspath(photo.card), photo.relative, photo.size, photo.mtime_ns, *version))
     return hashlib.blake2b(what.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 

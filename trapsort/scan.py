@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trapsort.errors import InputError
+from trapsort.urls import Url, UrlStatus, list_folder, status_of
 
 REASONS: dict[str, str] = {
     "empty": "The file has no bytes; copy it again from the card if the original is larger.",
@@ -79,14 +80,16 @@ class Photo:
     """A regular file on a card, presumably a photo.
 
     card: the scanned folder, absolute; path: the file, absolute; relative: its path below the
-    card as bytes, `/` between folders; size: bytes; mtime_ns: modification time, ns since 1970.
+    card as bytes, `/` between folders; size: bytes; mtime_ns: modification time, ns since 1970;
+    version: where card and path are URLs, what else changes with the content (an ETag), or ''.
     """
 
-    card: Path
-    path: Path
+    card: Path | Url
+    path: Path | Url
     relative: bytes
     size: int
     mtime_ns: int
+    version: str = ""
 
     @property
     def name(self) -> str:
@@ -98,7 +101,7 @@ class Photo:
 class Problem:
     """Something on a card that gave no sighting: `reason` is a key of `REASONS`."""
 
-    card: Path
+    card: Path | Url
     relative: bytes
     reason: str
     detail: str
@@ -127,16 +130,19 @@ def check_root(root: Path) -> os.stat_result:
 class Card:
     """The folder that a scan is about, and which one it is.
 
-    root: absolute; identity: device and inode; volume: its file system's UUID, '' where unknown.
+    root: absolute, or a URL; identity: device and inode, or nothing; volume: its file system's
+    UUID, '' where unknown.
     """
 
-    root: Path
+    root: Path | Url
     identity: tuple[int, int]
     volume: str
 
     @property
     def is_there(self) -> bool:
         """Whether the same folder is still there: a pulled card leaves an empty mount point."""
+        if isinstance(self.root, Url):
+            return self.root.is_dir()
         try:
             return _identity(self.root.stat()) == self.identity
         except OSError:
@@ -151,8 +157,23 @@ class Card:
             )
 
 
-def card_of(root: Path) -> Card:
+def check_url(root: Url) -> UrlStatus:
+    """What is at a URL that is to be scanned; raises `InputError` as `check_root` does."""
+    try:
+        return status_of(root)
+    except FileNotFoundError as error:
+        raise InputError(f"{root} does not exist.", "Give a folder that exists.") from error
+    except OSError as error:
+        raise InputError(
+            f"{root} cannot be read: {error.strerror or error}.",
+            "Check the address, the network and your permissions.",
+        ) from error
+
+
+def card_of(root: Path | Url) -> Card:
     """The card that a root is, or that a root which is a file lies on; raises `InputError`."""
+    if isinstance(root, Url):
+        return Card(root if check_url(root).kind == "directory" else root.parent, (0, 0), "")
     is_folder = stat.S_ISDIR(check_root(root).st_mode)
     top = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would rename a linked card
     folder = top if is_folder else top.parent
@@ -183,7 +204,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def scan(root: Path) -> Iterator[Photo | Problem]:
+def scan(root: Path | Url) -> Iterator[Photo | Problem]:
     """All files below `root` in byte order of their paths; a root that is a file gives itself.
 
     Links and special files, and what cannot be listed, give a `Problem`. Hidden, unfinished
@@ -192,14 +213,17 @@ def scan(root: Path) -> Iterator[Photo | Problem]:
     the card is pulled out.
     """
     card = card_of(root)
+    if isinstance(root, Url):
+        if root == card.root:
+            return _walk_url(card, root)
+        return iter([_classify_url(root.parent, os.fsencode(root.name), check_url(root))])
     top = Path(os.path.abspath(root))  # noqa: PTH100 - as the card's own path
     if top == card.root:
-        return _walk(card)
+        return _walk(card, top)
     return iter([_classify(top.parent, os.fsencode(top.name), top.lstat())])
 
 
-def _walk(top: Card) -> Iterator[Photo | Problem]:
-    card = top.root
+def _walk(top: Card, card: Path) -> Iterator[Photo | Problem]:
     below = os.path.join(os.fsencode(card), b"")  # noqa: PTH118 - bytes: names need not be UTF-8
     waiting = [b""]  # paths below the card, next one last; folders end in "/"
     while waiting:
@@ -220,6 +244,42 @@ def _walk(top: Card) -> Iterator[Photo | Problem]:
                     yield Problem(card, place, "link", "a link or a file took the folder's place")
                 else:
                     yield Problem(card, place, "unreadable", error.strerror or str(error))
+
+
+def _walk_url(top: Card, card: Url) -> Iterator[Photo | Problem]:
+    """As `_walk`; a listing tells the status of each file, too."""
+    waiting: list[tuple[bytes, UrlStatus | None]] = [(b"", None)]
+    while waiting:
+        relative, status = waiting.pop()
+        if status is not None:
+            yield _classify_url(card, relative, status)
+            continue
+        folder = card / os.fsdecode(relative.removesuffix(b"/")) if relative else card
+        try:
+            names = [
+                (name + b"/" if is_folder else name, None if is_folder else found)
+                for name, is_folder, found in (
+                    (os.fsencode(name), found.kind == "directory", found)
+                    for name, found in list_folder(folder).items()
+                )
+                if not _is_left_out(name, is_folder)
+            ]
+            names.sort(key=lambda each: each[0], reverse=True)
+            waiting += [(relative + name, found) for name, found in names]
+        except OSError as error:
+            top.check_is_there()
+            if not isinstance(error, FileNotFoundError):
+                place = relative.removesuffix(b"/") or b"."
+                yield Problem(card, place, "unreadable", error.strerror or str(error))
+
+
+def _classify_url(card: Url, relative: bytes, status: UrlStatus) -> Photo | Problem:
+    if status.kind == "file":
+        path = card / os.fsdecode(relative)
+        return Photo(card, path, relative, status.size, status.mtime_ns, status.version)
+    if status.kind == "link":
+        return Problem(card, relative, "link", "a symbolic link")
+    return Problem(card, relative, "special_file", "no regular file")
 
 
 def open_below(folder: Path, relative: bytes, flags: int = _READ) -> int:

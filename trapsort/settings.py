@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from trapsort.alert_rules import AlertRule, parsed_rules
+from trapsort.cluster_options import SlurmJobs, parsed_cluster, parsed_slurm
 from trapsort.errors import SettingsError
 
 PREFIX = "TRAPSORT_"
@@ -39,6 +40,13 @@ def log_path() -> Path:
     from platformdirs import user_log_path
 
     return user_log_path("trapsort", appauthor=False) / "trapsort.log"
+
+
+def pictures_path() -> Path:
+    """Return the folder of kept pictures in the user's cache directory."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("trapsort", appauthor=False) / "thumbnails"
 
 
 def default_database() -> str:
@@ -84,6 +92,8 @@ class Settings:
     """site profile: thresholds and temperature for the bundle, from `trapsort evaluate`"""
     taxon: str | None = None
     """RANK=NAME: species outside this taxon are taken for impossible"""
+    graph_precision: str = "auto"
+    """which graph of the bundle: single, int8, or auto, the fastest on this computer"""
     red_list: str = "iucn"
     """which mapping of labels to Red List categories"""
     verbosity: int = 0
@@ -98,6 +108,14 @@ class Settings:
     """folder of the nightly reports"""
     station: str | None = None
     """station that newly taken-in cards belong to"""
+    previews: bool = False
+    """keep a picture of each photo while it is taken in, for the page when the card is gone"""
+    cache_mb: int = 1024
+    """megabytes that kept pictures may take; those not looked at for longest go first"""
+    cluster: str | None = None
+    """where `ingest` has photos decoded and classified: local:N, slurm or tcp://HOST:PORT"""
+    slurm: SlurmJobs = field(default_factory=SlurmJobs)
+    """table `[slurm]`: what each job of `--cluster slurm` is to be; configuration file only"""
     alerts: tuple[AlertRule, ...] = ()
     """`[[alerts]]` tables: what to alert for and where to, in the configuration file only"""
 
@@ -134,6 +152,12 @@ def _taxon(value: object, base: Path) -> str:
     raise ValueError("RANK=NAME, like phylum=Chordata")
 
 
+def _precision(value: object, _base: Path) -> str:
+    if value not in ("auto", "single", "int8"):
+        raise ValueError("auto, single or int8")
+    return str(value)
+
+
 def _whole(low: int, high: int) -> Callable[[object, Path], int]:
     def parse(value: object, _base: Path) -> int:
         expected = f"a whole number from {low} to {high}"
@@ -146,6 +170,14 @@ def _whole(low: int, high: int) -> Callable[[object, Path], int]:
         return number
 
     return parse
+
+
+def _yes_or_no(value: object, _base: Path) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    known = words.get(str(value).lower())
+    if known is None:
+        raise ValueError("true or false")
+    return known
 
 
 def _time(value: object, _base: Path) -> time:
@@ -163,6 +195,7 @@ _PARSERS: dict[str, Callable[[object, Path], object]] = {
     "bundle": _bundle,
     "profile": _path,
     "taxon": _taxon,
+    "graph_precision": _precision,
     "red_list": _text,
     "verbosity": _whole(-1, 2),
     "log_file": _path,
@@ -170,6 +203,10 @@ _PARSERS: dict[str, Callable[[object, Path], object]] = {
     "report_at": _time,
     "report_dir": _path,
     "station": _text,
+    "previews": _yes_or_no,
+    "cache_mb": _whole(1, 1_000_000),
+    "cluster": parsed_cluster,
+    "slurm": parsed_slurm,
     "alerts": parsed_rules,
 }
 

@@ -16,7 +16,7 @@ from trapsort.cli.work import PATHS, open_classifier
 from trapsort.settings import Settings
 
 if TYPE_CHECKING:
-    from trapsort.pipeline import Answer
+    from trapsort.classify import Answer
     from trapsort.redlist import RedList
 
 TABLE = ("path", "label", "probability", "iucn", "reason")
@@ -37,7 +37,7 @@ def classify(settings: Settings, /, *, paths: tuple[Path, ...], form: str) -> in
     the site profile and taxon in force, if any. Ends with 1 where a file could not be read as a
     photo.
     """
-    from trapsort.pipeline import classify_folder
+    from trapsort.classify import classify_folder
     from trapsort.redlist import red_list
     from trapsort.scan import check_root
 

@@ -82,7 +82,7 @@ _SHARED = (
 )
 
 
-def profile_options(function: F) -> F:
+def model_options(function: F) -> F:
     """Add --profile and --taxon, which make another model of the bundle."""
     for option in (
         setting_option("--taxon", metavar="RANK=NAME", help="Only species of this taxon occur."),
@@ -92,6 +92,16 @@ def profile_options(function: F) -> F:
     return function
 
 
+def profile_options(function: F) -> F:
+    """Add --profile, --taxon and --graph-precision: all that says how photos are classified."""
+    precision = setting_option(
+        "--graph-precision",
+        metavar="auto|single|int8",
+        help="Which of the bundle's graphs; auto takes the fastest here.",
+    )
+    return model_options(precision(function))
+
+
 def redlist_option(function: F) -> F:
     """Add --redlist, which overrides the setting `red_list`."""
     return setting_option(
@@ -99,6 +109,17 @@ def redlist_option(function: F) -> F:
         "red_list",
         metavar="iucn|published",
         help="Red List categories: today's, or one a label as published.",
+    )(function)
+
+
+def previews_option(function: F) -> F:
+    """Add --previews and --no-previews, which override the setting `previews`."""
+    return click.option(
+        "--previews/--no-previews",
+        default=None,
+        expose_value=False,
+        callback=_keep,
+        help="Keep a picture of each photo for the page, for when its card is gone.",
     )(function)
 
 

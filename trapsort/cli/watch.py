@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from trapsort.cli import common_options, setting_option
-from trapsort.cli.options import profile_options
-from trapsort.cli.work import PATHS, check_apart, open_classifier, progress_of, say
+from trapsort.cli.options import previews_option, profile_options
+from trapsort.cli.work import (
+    PATHS,
+    check_apart,
+    open_classifier,
+    previews_of,
+    progress_of,
+    say,
+)
 from trapsort.errors import InputError
 from trapsort.settings import Settings
 
@@ -38,6 +45,7 @@ BUSY_SECONDS = 5.0
 @setting_option("--station", metavar="NAME", help="Station that these cards belong to.")
 @setting_option("--workers", metavar="N", help="Threads that decode and classify.")
 @profile_options
+@previews_option
 @common_options
 def watch(settings: Settings, /, *, paths: tuple[Path, ...], cards: bool, once: bool) -> None:
     """Take in what is in each folder PATH, then everything that arrives there.
@@ -66,6 +74,7 @@ def watch(settings: Settings, /, *, paths: tuple[Path, ...], cards: bool, once: 
         from trapsort.store import Store
 
         classifier = open_classifier(settings)
+        keep = previews_of(settings)
         with (
             Store.open(settings.db, busy_seconds=BUSY_SECONDS) as store,
             store.hold() as held,
@@ -84,6 +93,7 @@ def watch(settings: Settings, /, *, paths: tuple[Path, ...], cards: bool, once: 
                         in_hand=in_hand,
                         skip=skip,
                         on_progress=show,
+                        keep=keep,
                     )
 
             def account_of(root: Path, account: Account) -> None:

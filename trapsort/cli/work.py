@@ -16,10 +16,13 @@ from trapsort.errors import InputError
 from trapsort.settings import Settings, sqlite_file
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from trapsort.bundle import Bundle
     from trapsort.ensemble import Classifier
     from trapsort.pipeline import Progress
     from trapsort.profile import Profile
+    from trapsort.urls import Url
 
 LINE_EVERY_SECONDS = 10.0
 """Without a terminal: how often a line says how far a card is."""
@@ -79,10 +82,12 @@ def open_bundle(settings: Settings, profile: Profile | None = None) -> Bundle:
 
     `profile` comes before that of the settings.
     """
+    from dataclasses import replace
+
     from trapsort.bundle import load_bundle
     from trapsort.profile import apply_profile, read_profile, with_taxon
 
-    bundle = load_bundle(settings.bundle)
+    bundle = replace(load_bundle(settings.bundle), precision=settings.graph_precision)
     if profile is None and settings.profile is not None:
         profile = read_profile(settings.profile)
     bundle = bundle if profile is None else apply_profile(profile, bundle)
@@ -99,9 +104,23 @@ def open_classifier(settings: Settings, bundle: Bundle | None = None) -> Classif
     bundle = bundle or open_bundle(settings)
     session = open_session(bundle)
     logging.getLogger(__name__).info(
-        "%s runs on %s with %d threads", bundle.model_name, session.provider, settings.workers
+        "%s runs on %s in %s precision with %d threads",
+        bundle.model_name,
+        session.provider,
+        session.precision,
+        settings.workers,
     )
     return Classifier(bundle, session)
+
+
+def previews_of(settings: Settings) -> Callable[[str, Image], None] | None:
+    """Return what keeps a picture of each photo that is taken in; None where none are wanted."""
+    if not settings.previews:
+        return None
+    from trapsort.settings import pictures_path
+    from trapsort.web.thumbnails import Thumbnails
+
+    return Thumbnails(pictures_path(), settings.cache_mb << 20).keep
 
 
 def count_files(root: Path) -> int:
@@ -112,7 +131,7 @@ def count_files(root: Path) -> int:
 
 
 @contextmanager
-def progress_of(root: Path, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+def progress_of(root: Path | Url, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     """Show how far a card is on stderr: a bar on a terminal, a line now and then elsewhere."""
     if quiet:
         yield lambda progress: None
@@ -124,7 +143,7 @@ def progress_of(root: Path, *, quiet: bool) -> Iterator[Callable[[Progress], Non
 
 
 @contextmanager
-def _bar(root: Path) -> Iterator[Callable[[Progress], None]]:
+def _bar(root: Path | Url) -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -169,7 +188,7 @@ def _bar(root: Path) -> Iterator[Callable[[Progress], None]]:
 class _Lines:
     """A line every few seconds, for logs."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path | Url) -> None:
         self.root, self.start = root, time.monotonic()
         self.last = self.start
 
