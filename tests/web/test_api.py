@@ -6,6 +6,8 @@ import base64
 import csv
 import io
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -33,7 +35,9 @@ def test_a_page_of_sightings(browser: Browser) -> None:
     assert (first["iucn"]["category"], first["iucn"]["text"]) == ("VU", "Vulnerable")
     assert "Panthera leo VU: Nicholson et al. 2023" in first["iucn"]["citation"]
     assert (page["next"], page["total_hint"]) == ("n2", 5)
+    assert first["likely"] is None  # what has a name needs no guess
     rest = browser.get("/sightings", after=page["next"])
+    assert [each["likely"] for each in rest["items"]] == [None, "blank", "Lion"]
     assert [each["label"] for each in rest["items"]] == ["Rhino", None, None]
     assert (rest["next"], rest["total_hint"]) == (None, None)
 
@@ -164,6 +168,11 @@ def test_a_review_is_there_at_once_everywhere(
     assert (seen["reviewer"], seen["review_id"], seen["probability"]) == ("Ada", made, None)
     assert main(["sightings", "--db", site.url, "--reviewed", "--format", "csv"]) == 0
     assert "Panda" in capfd.readouterr().out
+    exported = tmp_path / "timelapse.csv"
+    columns = ["--column", "Species=species", "--column", "Note=note"]
+    export = ["export", "timelapse", "--out", str(exported), *columns, "--db", site.url]
+    assert main(export) == 0
+    assert "1 red.jpg,,Panda,a cub" in exported.read_text(encoding="utf-8").splitlines()
     learned = write_reviewed(site.url, site.card, tmp_path / "reviewed.csv")
     assert (learned.labelled, learned.missing) == (1, 0)
     assert f"{site.card / '1 red.jpg'},Panda," in (tmp_path / "reviewed.csv").read_text()
@@ -282,6 +291,16 @@ def test_pictures_are_there_when_the_card_is_gone(tmp_path: Path) -> None:
                     "hint": f"put the card back that was at {site.card}",
                 },
             )
+
+
+def test_a_card_that_has_a_url_is_read_from_there(site: Site, tmp_path: Path) -> None:
+    memory = pytest.importorskip("fsspec", reason="no trapsort[cluster]").filesystem("memory")
+    memory.pipe("/web-card/1 red.jpg", (site.card / "1 red.jpg").read_bytes())
+    with closing(sqlite3.connect(tmp_path / "x.sqlite3")) as record, record:
+        record.execute("UPDATE cards SET root = 'memory://web-card'")
+    with site.browser() as browser:
+        assert picture(browser, "/photos/1/image").size == (400, 300)
+        assert browser.client.get("/api/v1/photos/2/image").status_code == 404
 
 
 def test_another_file_at_the_place_is_not_shown(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import os
 import shutil
@@ -33,6 +34,13 @@ NEEDS_BROWSER = "TRAPSORT_NEEDS_BROWSER" in os.environ
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 HOSTILE = "<img src=x onerror=hacked=1>&lt;b&gt;'\".jpg"
 SCRIPT = "<script>hacked=2</script><b>bold</b>"
+DROP = """data => {
+  const bytes = Uint8Array.from(atob(data), letter => letter.codePointAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], "dropped.jpg", { type: "image/jpeg" }));
+  const dropped = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  document.querySelector("h1").dispatchEvent(dropped);
+}"""
 TOKEN = "abcd-efgh"  # noqa: S105 - of these tests alone
 DESK, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 780}
 
@@ -191,6 +199,12 @@ def labels_of(site: Site) -> dict[int, str | None]:
         return {s.photo_id: s.label for s in store.sightings()}
 
 
+def answers_of(site: Site) -> dict[int, str | None]:
+    """What Enter confirms: the species, or what the model said in its place."""
+    with Store.open(site.url) as store:
+        return {s.photo_id: "blank" if s.reason == "blank" else s.label for s in store.sightings()}
+
+
 def burst_of(site: Site) -> list[int]:
     """The ids of the frames of the longest burst."""
     frames: dict[int, list[int]] = {}
@@ -204,7 +218,7 @@ def burst_of(site: Site) -> list[int]:
 def test_ten_photos_by_keyboard_then_undo_reload_and_export(
     site: Site, address: str, visit: Callable[..., Page], tmp_path: Path
 ) -> None:
-    said = labels_of(site)
+    said = answers_of(site)
     page = visit(f"{address}/")
     focused(page).wait_for()
     tiles = page.locator(".tile")
@@ -219,6 +233,7 @@ def test_ten_photos_by_keyboard_then_undo_reload_and_export(
     ]  # fmt: skip
     wanted = {photo: (label, "Ada") for photo, label in zip(order, expected, strict=False)}
     assert reviewed(site) == wanted
+    assert "blank" in (said[order[0]], said[order[1]], said[order[7]])
     assert page.locator(".tile.reviewed").count() == 10
 
     page.keyboard.press("z")
@@ -339,6 +354,12 @@ def test_one_photo_large_with_its_heat_map_and_a_note(
     page.locator(".history").get_by_text("b and 9 are only letters here").wait_for()
     assert page.locator(".headline").inner_text().split("\n")[0] == "Ada says"
     assert page.locator(".headline h2").inner_text() == "Panda"
+    # What the model thought of is a press away.
+    page.locator("#panel .link", has_text="Rhino").click()
+    page.get_by_text("Saved: Rhino.").wait_for()
+    assert reviewed(site)[first] == ("Rhino", "Ada")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(f"{address}/photo/{first}")
     page.keyboard.press("Escape")
     assert page.url == f"{address}/"
     assert focus_of(page) == first
@@ -414,6 +435,10 @@ def test_one_photo_is_classified_and_quit_stops_the_server(
         page.keyboard.press("h")
         page.get_by_text("Warm colours: what spoke for Panda").wait_for()
         assert image.get_attribute("src") != shown
+        # The same photo again, dropped beside the frame.
+        page.evaluate(DROP, base64.b64encode(photo.read_bytes()).decode())
+        page.locator("#result figure p", has_text="dropped.jpg").wait_for()
+        page.get_by_role("heading", name="Panda").wait_for()
         page.locator("#file").set_input_files(tmp_path / "no photo.jpg")
         page.get_by_text("that is no photo that can be read").wait_for()
         assert labels_of(site) == before

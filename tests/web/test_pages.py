@@ -54,6 +54,26 @@ def test_no_other_page(browser: Browser, path: str) -> None:
     assert browser.client.get(path).status_code in (404, 422)
 
 
+@pytest.mark.parametrize("path", ["/nope", "/photo/lion", "/<script>alert(1)</script>"])
+def test_people_who_mistype_an_address_get_a_page(browser: Browser, path: str) -> None:
+    answer = browser.client.get(path, headers={"Accept": "text/html,*/*"})
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "<title>There is no such page · trapsort</title>" in answer.text
+    assert 'href="/look"' in answer.text
+    assert "alert(1)" not in answer.text
+    program = browser.client.get(f"/api/v1{path}", headers={"Accept": "text/html,*/*"})
+    assert program.headers["content-type"] == "application/json"
+
+
+def test_the_pictures_of_the_manual_are_there_and_small() -> None:
+    images = PROJECT / "docs" / "images"
+    manual = (PROJECT / "docs" / "howto" / "web.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"\]\(\.\./images/(web-[^)]+)\)", manual))
+    assert shown == {each.name for each in images.glob("web-*")}
+    for name in shown:
+        assert 5_000 < (images / name).stat().st_size < 150_000, name
+
+
 def test_texts_for_the_scripts(browser: Browser) -> None:
     answer = browser.client.get("/texts.js")
     assert answer.headers["content-type"] == "text/javascript; charset=utf-8"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trapsort.cli import common_options
+from trapsort.cli import common_options, setting_option
 from trapsort.cli.options import open_existing, profile_options, redlist_option
 from trapsort.cli.work import open_bundle, open_classifier, say
 from trapsort.errors import TrapsortError
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PORT = 8765
-CACHE_MB = 1024
+AHEAD_SECONDS = 5.0
+"""How often the page looks for photos of which pictures are to be made ahead."""
 
 
 @click.command()
@@ -34,16 +35,15 @@ CACHE_MB = 1024
 )  # fmt: skip
 @click.option("--open/--no-open", "opens", default=True, help="Open it in the browser.")
 @click.option("--reviewer", metavar="NAME", help="Who decides where the page does not say; you.")
-@click.option(
-    "--cache-mb", default=CACHE_MB, show_default=True, type=click.IntRange(min=1), metavar="MB",
-    help="Room for pictures that are kept for when the card is gone.",
-)  # fmt: skip
+@setting_option(
+    "--cache-mb", metavar="MB", help="Room for pictures kept for when the card is gone; 1024."
+)
 @profile_options
 @redlist_option
 @common_options
 def web(
     settings: Settings, /, *, host: str, port: int, allow_host: tuple[str, ...], opens: bool,
-    reviewer: str | None, cache_mb: int,
+    reviewer: str | None,
 ) -> None:  # fmt: skip
     """Serve the page on which sightings are reviewed, explained and looked at.
 
@@ -57,9 +57,7 @@ def web(
             f"the page needs packages that are not here: {error}",
             "install them: pip install 'trapsort[web]'",
         ) from error
-    from platformdirs import user_cache_path
-
-    from trapsort.settings import default_database
+    from trapsort.settings import default_database, pictures_path
     from trapsort.web.app import WebConfig
     from trapsort.web.security import login_token
 
@@ -69,8 +67,9 @@ def web(
     config = WebConfig(
         settings=settings,
         hosts=frozenset(allow_host),
-        cache=user_cache_path("trapsort", appauthor=False) / "thumbnails",
-        cache_bytes=cache_mb << 20,
+        cache=pictures_path(),
+        cache_bytes=settings.cache_mb << 20,
+        ahead_seconds=AHEAD_SECONDS,
         token=token,
         reviewer=reviewer or _user(),
         open_bundle=lambda: open_bundle(settings),

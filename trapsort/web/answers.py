@@ -44,13 +44,17 @@ class Iucn(_Answer):
 
 
 class Sighting(_Answer):
-    """A photo and what it shows; `review_id` is the review in force, to be sent back as `seen`."""
+    """A photo and what it shows; `review_id` is the review in force, to be sent back as `seen`.
+
+    `likely` is what a model thought most probable where there is no label; `probability` is its.
+    """
 
     id: int
     sha256: str
     label: str | None
     probability: float | None
     reason: str | None
+    likely: str | None
     reviewed: bool
     reviewer: str | None
     review_id: int | None

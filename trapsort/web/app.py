@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 import trapsort
 from trapsort.store import Store
 from trapsort.web import api, pages, security, static
+from trapsort.web.ahead import Ahead
 from trapsort.web.errors import add_handlers
 from trapsort.web.security import Guard, Secrets
 from trapsort.web.shared import Shared, WebConfig
@@ -30,10 +31,13 @@ def create_app(config: WebConfig) -> FastAPI:
         DatabaseError: the database cannot be opened.
     """
     store = Store.open(config.settings.db)
+    held = Shared(config, store)
 
     @asynccontextmanager
     async def close_at_the_end(_app: FastAPI) -> AsyncIterator[None]:
-        yield
+        seconds = config.ahead_seconds
+        with Ahead(held).running(seconds) if seconds is not None else nullcontext():
+            yield
         store.close()
 
     known = Secrets(config.token)
@@ -48,8 +52,8 @@ def create_app(config: WebConfig) -> FastAPI:
         lifespan=close_at_the_end,
         middleware=[guard],
     )
-    app.state.shared = Shared(config, store)
-    add_handlers(app)
+    app.state.shared = held
+    add_handlers(app, pages.lost)
     for router in (api.router, security.router, static.router, pages.router):
         app.include_router(router)
     return app

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from trapsort.errors import BundleError, DatabaseError, InputError, TrapsortError
@@ -41,8 +42,14 @@ def refusal(status: int, error: str, hint: str = "") -> JSONResponse:
     return JSONResponse({"error": error, "hint": hint}, status)
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Turn every exception into a refusal."""
+def _is_person(request: Request) -> bool:
+    """Say whether a browser goes to a page; scripts and programs get refusals as JSON."""
+    is_page = request.method == "GET" and not request.url.path.startswith("/api/")
+    return is_page and "text/html" in request.headers.get("accept", "")
+
+
+def add_handlers(app: FastAPI, lost: Callable[[Request], Response]) -> None:
+    """Turn every exception into a refusal; people who mistype an address get the page `lost`."""
 
     @app.exception_handler(TrapsortError)
     def _(_request: Request, error: TrapsortError) -> JSONResponse:
@@ -51,7 +58,9 @@ def add_handlers(app: FastAPI) -> None:
         return refusal(status, error.message, error.hint)
 
     @app.exception_handler(RequestValidationError)
-    def _(_request: Request, error: RequestValidationError) -> JSONResponse:
+    def _(request: Request, error: RequestValidationError) -> Response:
+        if _is_person(request):
+            return lost(request)
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
         return refusal(
@@ -59,7 +68,9 @@ def add_handlers(app: FastAPI) -> None:
         )
 
     @app.exception_handler(HTTPException)
-    def _(_request: Request, error: HTTPException) -> JSONResponse:
+    def _(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404 and _is_person(request):
+            return lost(request)
         return JSONResponse(
             {"error": _WORDS.get(error.status_code, str(error.detail)), "hint": ""},
             error.status_code,

@@ -12,31 +12,42 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trapsort.errors import PhotoError
+from trapsort.errors import InputError, PhotoError
 from trapsort.fingerprint import read_content
 from trapsort.scan import Photo
 from trapsort.store.details import Original
+from trapsort.urls import is_url, status_of, url_of
 from trapsort.web.errors import NotFoundError
 from trapsort.web.shared import Shared
-from trapsort.web.thumbnails import SIZES
+from trapsort.web.thumbnails import LARGE, PREVIEW
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-LARGE = max(SIZES)
 
 
 def read_original(original: Original) -> bytes | None:
     """Return a photo's bytes from one of its places; None where no file there holds them."""
     for root, relative in original.places:
-        with suppress(OSError, ValueError, PhotoError):
-            path = Path(root, os.fsdecode(relative))
-            status = path.lstat()
-            photo = Photo(Path(root), path, relative, status.st_size, status.st_mtime_ns)
-            content = read_content(photo)
+        with suppress(OSError, ValueError, PhotoError, InputError):
+            content = read_content(_photo(root, relative))
             if content.sha256.hex() == original.sha256:
                 return content.data
     return None
+
+
+def _photo(root: str, relative: bytes) -> Photo:
+    """Return a file of a card as a scan would find it now; a card may be a folder that has a URL.
+
+    Raises `OSError`, and `InputError` for a URL that cannot be opened here.
+    """
+    if is_url(root):
+        card = url_of(root)
+        url = card / os.fsdecode(relative)
+        found = status_of(url)
+        return Photo(card, url, relative, found.size, found.mtime_ns, found.version)
+    path = Path(root, os.fsdecode(relative))
+    status = path.lstat()
+    return Photo(Path(root), path, relative, status.st_size, status.st_mtime_ns)
 
 
 def find_original(shared: Shared, photo_id: int) -> Original:
@@ -47,15 +58,23 @@ def find_original(shared: Shared, photo_id: int) -> Original:
     return found
 
 
-def picture(shared: Shared, original: Original, size: int) -> bytes:
-    """Return a photo as JPEG; raises `NotFoundError` where neither file nor cache has it."""
+def picture(shared: Shared, original: Original, size: int) -> tuple[bytes, bool]:
+    """Return a photo as JPEG, and whether that is as good as it gets.
+
+    It is not where the card is gone and only a preview was kept. Raises `NotFoundError` where
+    neither file nor cache has a picture.
+    """
+    shared.note_request()
     try:
         made = shared.thumbnails.make(original.sha256, size, partial(read_original, original))
     except PhotoError as error:
         raise NotFoundError("the photo cannot be shown", error.detail) from error
-    if made is None:
+    if made is not None:
+        return made, True
+    kept = shared.thumbnails.get(original.sha256, PREVIEW)
+    if kept is None:
         raise _gone(original)
-    return made
+    return kept, False
 
 
 def heatmap(shared: Shared, original: Original) -> bytes:
@@ -73,7 +92,9 @@ def heatmap(shared: Shared, original: Original) -> bytes:
     kept = shared.thumbnails.get(original.sha256, kind)
     if kept is not None:
         return kept
-    data = read_original(original) or shared.thumbnails.get(original.sha256, LARGE)
+    data = read_original(original)
+    for kept_kind in (LARGE, PREVIEW):
+        data = data or shared.thumbnails.get(original.sha256, kept_kind)
     if data is None:
         raise _gone(original)
     try:

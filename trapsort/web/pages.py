@@ -15,7 +15,7 @@ from trapsort.ensemble import REASON_CODES
 from trapsort.redlist import CATEGORIES, UNRANKED
 from trapsort.reports import REPORTS
 from trapsort.scan import REASONS
-from trapsort.web.shared import Held
+from trapsort.web.shared import Held, shared
 from trapsort.web.texts import KEYS, TEXTS
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -82,6 +82,13 @@ def login(wrong: Annotated[str, Query(max_length=10)] = "") -> HTMLResponse:
     """Where the page is open to other computers, people come here first."""
     page = _templates().get_template("login.html")
     return HTMLResponse(page.render(t=TEXTS, wrong=bool(wrong)))
+
+
+def lost(request: Request) -> HTMLResponse:
+    """What stands where there is no page."""
+    answer = _page("lost", request, shared(request))
+    answer.status_code = 404
+    return answer
 
 
 @router.get("/texts.js", response_class=Response)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,8 @@ class WebConfig:
     exactly ('127.0.0.1:8765'); token: what people log in with, None where nobody has to; cache: the
     folder of thumbnails, of at most `cache_bytes`; reviewer: who decides where nobody says; stop:
     ends the server; open_bundle and open_classifier: verify and load the model, when it is first
-    asked for; body_seconds: how long a request may take to arrive.
+    asked for; body_seconds: how long a request may take to arrive; ahead_seconds: how often what
+    came to lie on cards is looked for, so that pictures of it are made ahead, None for never.
     """
 
     settings: Settings
@@ -41,6 +43,7 @@ class WebConfig:
     reviewer: str = ""
     stop: Callable[[], None] = lambda: None
     body_seconds: float = 60.0
+    ahead_seconds: float | None = None
 
 
 class Shared:
@@ -53,10 +56,16 @@ class Shared:
         self.red_list: RedList = red_list(config.settings.red_list)
         self.one_at_a_time = threading.Lock()
         """held while the model looks at one photo: two take twice the memory and are no faster"""
+        self.asked_at = 0.0
+        """when somebody asked for a picture last (monotonic): what is made ahead gives way"""
         self._lock = threading.Lock()
         self._classifier: Classifier | None = None
         self._bundle: Bundle | None = None
         self._keys: dict[str, str] | None = None
+
+    def note_request(self) -> None:
+        """Note that somebody waits for a picture now."""
+        self.asked_at = time.monotonic()
 
     def classifier(self) -> Classifier:
         """Return the model, loaded the first time that anybody asks; raises `BundleError`."""

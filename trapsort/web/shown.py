@@ -138,6 +138,7 @@ def _fields(shown: Shown, listed: RedList) -> dict[str, Any]:
         "id": found.photo_id,
         "review_id": shown.review_id,
         "note": shown.note,
+        "likely": shown.likely,
         "species": found.scientific_name,
         "iucn": iucn(found.label, listed),
     }

@@ -49,7 +49,10 @@ def image(
     tag = f'"{original.sha256}-{size}"'
     if known == tag:
         return Response(status_code=304, headers=_kept(tag))
-    return Response(picture(shared, original, int(size)), 200, _kept(tag), "image/jpeg")
+    made, is_whole = picture(shared, original, int(size))
+    # What stands in for the photo while its card is gone has no tag: it is asked for again.
+    headers = _kept(tag) if is_whole else {"Cache-Control": "no-store"}
+    return Response(made, 200, headers, "image/jpeg")
 
 
 @router.get("/photos/{photo_id}/heatmap", response_class=Response, responses=_kind("image/png"))

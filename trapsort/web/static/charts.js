@@ -1,7 +1,8 @@
 // Charts as SVG, each with the same numbers as a table.
 import { counted, el, number, say, svg } from "./dom.js";
 
-const WIDTH = 1000;
+// On a phone a drawing is as wide as it shows, so that its numbers can be read.
+const isNarrow = () => matchMedia("(max-width: 760px)").matches;
 
 function table(headings, rows) {
   return el(
@@ -126,16 +127,17 @@ export function timeline(days) {
   const { step, rows } = found;
   const most = round(Math.max(...rows.map(([, photos]) => photos)));
   const [left, top, height] = [44, 12, 150];
-  const width = (WIDTH - left - 8) / rows.length;
+  const across = isNarrow() ? 420 : 1000;
+  const width = (across - left - 8) / rows.length;
   const y = (photos) => top + height - (height * photos) / most;
   const name = (time) => (step === "month" ? iso(time).slice(0, 7) : iso(time));
-  const marks = Math.min(rows.length, 6);
+  const marks = Math.min(rows.length, isNarrow() ? 3 : 6);
   const every = Array.from({ length: marks }, (_, index) => Math.floor((index * (rows.length - 1)) / Math.max(1, marks - 1)));
   const drawing = plot(
     say(`per_${step}`),
-    `0 0 ${WIDTH} ${height + top + 24}`,
+    `0 0 ${across} ${height + top + 24}`,
     [0, 0.5, 1].map((share) => [
-      svg("line", { class: "rule", x1: left, x2: WIDTH - 8, y1: y(share * most), y2: y(share * most) }),
+      svg("line", { class: "rule", x1: left, x2: across - 8, y1: y(share * most), y2: y(share * most) }),
       most * share === Math.round(most * share) && svg("text", { x: left - 8, y: y(share * most), "text-anchor": "end", "dominant-baseline": "central" }, number(most * share)),
     ]),
     rows.map(([time, photos], index) =>
@@ -148,7 +150,7 @@ export function timeline(days) {
         : null,
     ),
     [...new Set(every)].map((index) =>
-      svg("text", { x: Math.min(WIDTH - 30, left + (index + 0.5) * width), y: height + top + 18, "text-anchor": index === 0 ? "start" : "middle" }, name(rows[index][0])),
+      svg("text", { x: Math.min(across - 30, left + (index + 0.5) * width), y: height + top + 18, "text-anchor": index === 0 ? "start" : "middle" }, name(rows[index][0])),
     ),
   );
   return [

@@ -1,7 +1,7 @@
 // One photo by chooser or drop: what it shows and where the model looked. Nothing is stored.
 import { upload } from "./api.js";
 import { $, button, el, icon, say } from "./dom.js";
-import { nameOf } from "./format.js";
+import { answerOf, nameOf } from "./format.js";
 import { headline, lookAlike, shares } from "./panel.js";
 import { isTyping, trouble } from "./shell.js";
 
@@ -53,7 +53,7 @@ async function classify(file) {
 function draw(answer) {
   forget();
   const pictures = { false: address(answer.preview, "image/jpeg"), true: address(answer.heatmap, "image/png") };
-  const image = el("img", { src: pictures.false, alt: `${answer.name}: ${nameOf(answer.label)}` });
+  const image = el("img", { src: pictures.false, alt: `${answer.name}: ${nameOf(answerOf(answer))}` });
   const legend = el("p", { class: "quiet-text" }, answer.name);
   const toggle = button([icon("heat"), say("heat"), el("kbd", {}, "H")], () => {
     const isHot = toggle.getAttribute("aria-pressed") !== "true";
@@ -66,8 +66,8 @@ function draw(answer) {
     el(
       "div",
       { class: "panel" },
-      headline({ ...answer, reviewed: false }),
-      answer.label === null && el("p", {}, say("perhaps", { what: nameOf(answer.explained) })),
+      headline({ ...answer, reviewed: false, likely: answer.explained }),
+      answerOf(answer) === null && el("p", {}, say("perhaps", { what: nameOf(answer.explained) })),
       lookAlike(answer.look_alike),
       el("section", {}, el("h3", {}, say("top")), shares(answer.top.slice(0, 6))),
       answer.members.length > 0 && el("section", {}, el("h3", {}, say("members")), shares(answer.members.map((each) => ({ ...each, who: each.member })))),

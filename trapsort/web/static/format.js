@@ -9,6 +9,12 @@ export function nameOf(label) {
   return Object.hasOwn(OTHERS, label) ? say(OTHERS[label]) : label.replaceAll("_", " ");
 }
 
+// What a photo is said to show: where no species is named, the reason may say it all the same.
+export const answerOf = (item) => item.label ?? (!item.reviewed && Object.hasOwn(OTHERS, item.reason ?? "") ? item.reason : null);
+
+// Whether the probability is that of the answer; else it is that of a label that was not given.
+export const isSureOf = (item) => item.label !== null || (answerOf(item) !== null && answerOf(item) === item.likely);
+
 // Never "100 %" for what is not certain, nor "0 %" for what is possible.
 export function percent(probability) {
   if (probability === null || probability === undefined) return "";

@@ -1,7 +1,7 @@
 // The grid of sightings: a list box whose options are photos.
 import { picture } from "./api.js";
 import { $, el, icon, say } from "./dom.js";
-import { badge, nameOf, percent, reasonText, when } from "./format.js";
+import { answerOf, badge, isSureOf, nameOf, percent, reasonText, when } from "./format.js";
 
 const SIZES = [128, 168, 212, 280, 380];
 const SIZE = "trapsort-size";
@@ -115,22 +115,20 @@ function write(tile, item) {
   tile.classList.toggle("nameless", item.label === null);
   const sure = item.reviewed
     ? el("span", { class: "tick", title: say("reviewed_by", { who: item.reviewer || say("somebody") }) }, icon("check"), el("span", { class: "unseen" }, say("reviewed_word")))
-    : el("span", { class: "sure" }, percent(item.probability));
+    : el("span", { class: "sure" }, isSureOf(item) ? percent(item.probability) : "");
   tile.querySelector(".caption").replaceChildren(
-    el("p", { class: "what" }, el("b", {}, nameOf(item.label)), item.count > 1 && ` × ${item.count}`, sure),
+    el("p", { class: "what" }, el("b", {}, nameOf(answerOf(item))), item.count > 1 && ` × ${item.count}`, sure),
     el(
       "p",
       { class: "where" },
       badge(item.iucn),
-      item.label === null && item.reason
-        ? el("span", { title: reasonText(item.reason) }, reasonText(item.reason))
+      answerOf(item) === null && item.reason
+        ? el("span", { title: reasonText(item.reason) }, perhaps(item))
         : el("span", {}, [item.station, when(item.time)].filter(Boolean).join(" · ") || say("no_time")),
     ),
   );
 }
 
-export const showEmpty = (title, hint, ...more) => {
-  const box = $("empty");
-  box.replaceChildren(el("h2", {}, title), el("p", {}, hint), ...more);
-  box.hidden = false;
-};
+// Nobody named it: what the model thought of first, if anything.
+const perhaps = (item) =>
+  item.likely ? `${say("perhaps_short", { what: nameOf(item.likely) })}, ${percent(item.probability)}` : reasonText(item.reason);

@@ -43,22 +43,34 @@ async function draw() {
     query.set("by", by);
     return get("/counts", query, { signal }).then((answer) => answer.counts);
   };
-  const [found, stations] = await Promise.all([Promise.all(WAYS.map(counts)), get("/stations", "", { signal })]);
-  const by = Object.fromEntries(WAYS.map((way, index) => [way, found[index]]));
-  const all = by.species.reduce((sum, each) => sum + each.photos, 0);
-  $("total").textContent = counted("photos", all);
+  const stations = get("/stations", "", { signal });
+  const show = {
+    species: showSpecies,
+    iucn: showCategories,
+    day: (found) => $("over-time").replaceChildren(...timeline(found)),
+    hour: (found) => $("by-hour").replaceChildren(...clock(found)),
+    station: async (found) => showStations(await stations, found),
+  };
+  await Promise.all(WAYS.map(async (way) => show[way](await counts(way)))); // each as it comes
+}
 
+function showSpecies(found) {
+  $("total").textContent = counted("photos", found.reduce((sum, each) => sum + each.photos, 0));
   const iucn = new Map(labels.map((each) => [each.label, each.iucn]));
   $("by-species").replaceChildren(
-    bars(by.species.map(({ value, photos }) => ({ name: nameOf(value), beside: badge(iucn.get(value)), photos, href: withLink("species", value) }))),
+    bars(found.map(({ value, photos }) => ({ name: nameOf(value), beside: badge(iucn.get(value)), photos, href: withLink("species", value) }))),
   );
-  const known = by.iucn.filter((each) => each.value);
+}
+
+function showCategories(found) {
+  const known = found.filter((each) => each.value);
   $("by-iucn").replaceChildren(
     bars(known.map(({ value, photos }) => ({ name: badge({ category: value, text: meaning(value) }), beside: el("span", { class: "quiet-text" }, meaning(value)), photos }))),
   );
-  $("over-time").replaceChildren(...timeline(by.day));
-  $("by-hour").replaceChildren(...clock(by.hour));
-  const photos = new Map(by.station.map((each) => [each.value, each.photos]));
+}
+
+function showStations(stations, found) {
+  const photos = new Map(found.map((each) => [each.value, each.photos]));
   const chosen = new URLSearchParams(location.search).get("station");
   $("map").replaceChildren(...map(stations.map((each) => ({ ...each, photos: photos.get(each.name) ?? 0 })), chosen, chooseStation));
 }

@@ -1,7 +1,7 @@
 // Stations where they stand, without tiles: nothing is asked of the network.
 import { counted, el, say, svg } from "./dom.js";
 
-const [WIDTH, HEIGHT, MARGIN] = [480, 360, 46];
+const [WIDTH, HEIGHT, MARGIN, FOOT] = [480, 360, 46, 40]; // the foot holds the scale
 const KM_A_DEGREE = 111.32;
 
 // The largest of 1, 2, 5, 10, ... km that is no longer than `most`.
@@ -24,9 +24,9 @@ export function map(stations, chosen, choose) {
   const [xs, ys] = [placed.map((each) => each.longitude * narrow), placed.map((each) => -each.latitude)];
   const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   const least = 0.002; // a single station stands in a square of 200 m
-  const unit = Math.min((WIDTH - 2 * MARGIN) / Math.max(x1 - x0, least), (HEIGHT - 2 * MARGIN) / Math.max(y1 - y0, least));
+  const unit = Math.min((WIDTH - 2 * MARGIN) / Math.max(x1 - x0, least), (HEIGHT - FOOT - 2 * MARGIN) / Math.max(y1 - y0, least));
   const x = (each) => WIDTH / 2 + (each.longitude * narrow - (x0 + x1) / 2) * unit;
-  const y = (each) => HEIGHT / 2 + (-each.latitude - (y0 + y1) / 2) * unit;
+  const y = (each) => (HEIGHT - FOOT) / 2 + (-each.latitude - (y0 + y1) / 2) * unit;
   const most = Math.max(1, ...placed.map((each) => each.photos));
   const radius = (photos) => 5 + 17 * Math.sqrt(photos / most);
 

@@ -1,7 +1,7 @@
 // What is known of one photo, beside its picture.
 import { picture } from "./api.js";
-import { $, el, icon, say } from "./dom.js";
-import { badge, bar, nameOf, percent, reasonText, when, whenUtc } from "./format.js";
+import { $, button, el, icon, number, say } from "./dom.js";
+import { answerOf, badge, bar, isSureOf, nameOf, percent, reasonText, when, whenUtc } from "./format.js";
 
 const section = (title, ...content) => el("section", {}, el("h3", {}, title), ...content);
 const facts = (pairs) =>
@@ -11,7 +11,8 @@ const facts = (pairs) =>
     pairs.filter(([, value]) => value || value === 0).map(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]),
   );
 
-export const shares = (rows) =>
+// With `give` a press on a name gives that label.
+export const shares = (rows, give = null) =>
   el(
     "table",
     { class: "shares" },
@@ -23,7 +24,7 @@ export const shares = (rows) =>
           "tr",
           {},
           who && el("th", { scope: "row" }, who),
-          el("td", { class: "name" }, nameOf(label)),
+          el("td", { class: "name" }, give ? button(nameOf(label), () => give(label), { class: "link", title: say("top_hint", { what: nameOf(label) }) }) : nameOf(label)),
           !who && el("td", {}, bar(probability ?? 0)),
           el("td", { class: "sure" }, percent(probability)),
         ),
@@ -32,7 +33,8 @@ export const shares = (rows) =>
   );
 
 // The answer, large: who says it, what, how sure, how threatened.
-export function headline({ label, species, iucn, probability, reviewed, reviewer, reason, reason_text: text }) {
+export function headline(item) {
+  const { label, species, iucn, probability, reviewed, reviewer, reason, reason_text: text } = item;
   return el(
     "div",
     { class: "headline" },
@@ -41,13 +43,13 @@ export function headline({ label, species, iucn, probability, reviewed, reviewer
       { class: "quiet-text" },
       reviewed ? [icon("check"), say("people_say", { who: reviewer || say("somebody") })] : say("said"),
     ),
-    el("h2", { class: label === null ? "nameless" : null }, nameOf(label)),
+    el("h2", { class: label === null ? "nameless" : null }, nameOf(answerOf(item))),
     species && el("p", { class: "latin" }, species),
     badge(iucn, true),
     label === null && reason && el("p", {}, text || reasonText(reason)),
     !reviewed &&
       probability !== null &&
-      label !== null &&
+      isSureOf(item) &&
       el("div", { class: "certainty" }, bar(probability), el("b", {}, percent(probability)), el("span", { class: "quiet-text" }, say("probability"))),
     iucn?.citation && el("details", {}, el("summary", {}, say("citation")), el("p", { class: "quiet-text" }, iucn.citation)),
   );
@@ -79,21 +81,21 @@ function counting(item, view) {
   );
 }
 
-function model(known) {
+function model(known, view) {
   const said = known.said;
   if (!said) return el("p", { class: "quiet-text" }, say("not_classified"));
-  const others = known.top.filter((each) => each.label !== said.label).slice(0, 4);
+  const others = known.top.filter((each) => each.label !== answerOf(said)).slice(0, 4);
   const first = known.reviewed
     ? section(
         say("said"),
-        el("p", { class: "line" }, el("b", {}, said.label === null ? say("said_unknown") : nameOf(said.label)), el("span", { class: "sure" }, percent(said.probability))),
+        el("p", { class: "line" }, el("b", {}, answerOf(said) === null ? say("said_unknown") : nameOf(answerOf(said))), el("span", { class: "sure" }, percent(said.probability))),
         said.label === null && el("p", { class: "quiet-text" }, said.reason_text),
       )
     : null;
   return [
     first,
     lookAlike(known.look_alike),
-    others.length && section(say("top"), shares(others)),
+    others.length && section(say("top"), shares(others, view.ongive)),
     known.members.length && section(say("members"), shares(known.members.map((each) => ({ ...each, who: each.member })))),
   ];
 }
@@ -144,6 +146,25 @@ function times(item) {
   return isPutRight ? `${camera}, ${say("put_right", { when: when(item.time) })}` : camera || when(item.time);
 }
 
+// What the camera wrote, and what its file is.
+function written({ exif, flags }) {
+  const joined = (...parts) => parts.filter((each) => each !== null && each !== undefined).join(" ");
+  const hasPlace = exif.latitude !== null && exif.longitude !== null;
+  return [
+    [say("camera"), joined(exif.make, exif.model)],
+    [say("serial"), exif.serial],
+    [say("camera_time"), joined(when(exif.camera_time), exif.utc_offset)],
+    [say("temperature"), exif.temperature_c === null ? null : say("celsius", { n: exif.temperature_c })],
+    [say("moon"), exif.moon],
+    [say("trigger"), exif.trigger],
+    [say("frame"), exif.sequence_index === null ? null : say("of", { n: exif.sequence_index, total: exif.sequence_length ?? "?" })],
+    [say("event"), exif.event_number],
+    [say("position"), hasPlace ? `${exif.latitude}, ${exif.longitude}` : null],
+    [say("file"), joined(exif.format, say("kilobytes", { n: number(Math.ceil(exif.size / 1000)) }))],
+    [say("flags"), flags.join(", ")],
+  ];
+}
+
 const place = ({ card, path, gone }) =>
   el("li", {}, el("code", {}, path), el("span", { class: "quiet-text" }, ` ${card}${gone ? `, ${say("gone", { when: whenUtc(gone) })}` : ""}`));
 
@@ -157,7 +178,7 @@ export function drawPanel(item, known, view) {
   panel.replaceChildren(
     headline({ ...item, reason_text: known?.said?.reason_text }),
     counting(item, view),
-    ...(known ? [model(known), around(known, view)] : []).flat().filter(Boolean),
+    ...(known ? [model(known, view), around(known, view)] : []).flat().filter(Boolean),
     facts([
       [say("station"), item.station],
       [say("deployment"), item.deployment],
@@ -173,7 +194,7 @@ export function drawPanel(item, known, view) {
             "details",
             {},
             el("summary", {}, say("exif")),
-            Object.keys(known.exif).length ? facts(Object.entries(known.exif)) : el("p", { class: "quiet-text" }, say("no_exif")),
+            facts(written(known)),
           ),
         ]
       : []),

@@ -1,7 +1,7 @@
 // One photo: the picture with zoom, brightness and heat map. `panel.js` says what is known of it.
 import { Refusal, get, heatmap, picture } from "./api.js";
 import { $, el, say } from "./dom.js";
-import { fileName, nameOf } from "./format.js";
+import { answerOf, fileName, nameOf } from "./format.js";
 import { drawPanel } from "./panel.js";
 import { trouble } from "./shell.js";
 
@@ -47,7 +47,7 @@ export function prefetch(ids) {
 }
 
 export class PhotoView {
-  constructor({ ongo, onsave, selected }) {
+  constructor({ ongo, onsave, ongive, selected }) {
     this.box = $("photo");
     this.image = null;
     this.heatImage = $("heat");
@@ -55,6 +55,7 @@ export class PhotoView {
     this.brightness = 0;
     this.ongo = ongo;
     this.onsave = onsave;
+    this.ongive = ongive;
     this.selected = selected;
     this.listen();
   }
@@ -87,7 +88,7 @@ export class PhotoView {
     trouble($("trouble"), null);
     this.note("");
     const { image, ready } = large(item.id);
-    image.alt = `${fileName(item.path)}: ${nameOf(item.label)}`;
+    image.alt = `${fileName(item.path)}: ${nameOf(answerOf(item))}`;
     // The small picture is there at once; the large one takes its place when it is decoded.
     const isHere = image.complete && image.naturalWidth > 0;
     this.put(isHere ? image : el("img", { alt: image.alt, src: picture(item.id, 256) }), isHere);

@@ -1,11 +1,12 @@
 // Review: a list of sightings, one of them in focus, some perhaps selected; keys and buttons decide.
 import { get } from "./api.js";
-import { $, button, counted, el, number, say } from "./dom.js";
+import { $, button, counted, number, say } from "./dom.js";
 import { BLANK, MOST_AT_ONCE, PERSON, conflict, decide, saved, undo } from "./decide.js";
+import { explainEmpty, showEmpty } from "./empty.js";
 import * as filters from "./filters.js";
-import { find } from "./finder.js";
-import { nameOf } from "./format.js";
-import { Grid, showEmpty } from "./grid.js";
+import { answerOf, nameOf } from "./format.js";
+import { Grid } from "./grid.js";
+import { Labels } from "./labels.js";
 import { PhotoView, detail, forget, prefetch } from "./photo.js";
 import { listen } from "./keys.js";
 import { complain, reviewer, toast, trouble } from "./shell.js";
@@ -13,16 +14,19 @@ import { Sightings } from "./sightings.js";
 
 const PHOTO = /^\/photo\/(\d+)$/;
 
+const SETTLED_MS = 300;
+
 const list = new Sightings(filters.query);
 
 let at = -1;
 let anchor = -1;
 let selected = new Set();
-let labels = [];
 let isSaving = false;
+let soon = 0;
 
 const grid = new Grid($("grid"), { onfocus: choose, onopen: () => open() });
-const view = new PhotoView({ ongo: goTo, onsave: () => act((item) => item.label), selected: () => selected });
+const view = new PhotoView({ ongo: goTo, onsave: () => act(answerOf), ongive: (label) => give(label), selected: () => selected });
+const labels = new Labels((label, isNew) => give(label, isNew));
 const current = () => list.items[at];
 
 // Loading ---------------------------------------------------------------------------------------
@@ -50,22 +54,6 @@ async function more() {
   }
 }
 
-async function explainEmpty() {
-  const { items: any } = await get("/sightings", "limit=1");
-  if (!any.length) {
-    showEmpty(say("no_photos"), say("no_photos_hint"), el("pre", {}, "trapsort ingest /media/card"));
-  } else if (filters.query().get("reviewed") === "false") {
-    showEmpty(
-      say("nothing_left"),
-      say("nothing_left_hint"),
-      button(say("show_all"), () => filters.set([...new URLSearchParams(location.search), ["reviewed", "any"]])),
-      filters.clearButton(),
-    );
-  } else {
-    showEmpty(say("nothing_found"), say("nothing_found_hint"), filters.clearButton());
-  }
-}
-
 // Showing ---------------------------------------------------------------------------------------
 
 function describe() {
@@ -77,7 +65,7 @@ function describe() {
   const item = current();
   const buttons = document.querySelectorAll(".actions button:not(#undo)");
   for (const each of buttons) each.disabled = !item;
-  const title = item ? say("confirm_hint", { what: nameOf(item.label) }) : say("confirm");
+  const title = item ? say("confirm_hint", { what: nameOf(answerOf(item)) }) : say("confirm");
   $("confirm").title = title;
 }
 
@@ -91,6 +79,8 @@ function focus(index, { quietly = false, keep = false } = {}) {
   if (!keep) anchor = at;
   const item = current();
   grid.focus(item.id, { quietly: quietly || view.isOpen });
+  clearTimeout(soon);
+  if (!view.isOpen) soon = setTimeout(() => prefetch([item.id]), SETTLED_MS); // it may be opened next
   if (view.isOpen) show();
   if (at > list.items.length - 20) more();
 }
@@ -244,7 +234,7 @@ const act = (labelOf, { isNew = false, chosen = targets() } = {}) =>
   alone(async () => {
     if (!chosen.length) return;
     const last = Math.max(...chosen.map((item) => list.indexOf(item.id)));
-    const changed = await decide(chosen, labelOf, { edited: view.edited, isNew, labels });
+    const changed = await decide(chosen, labelOf, { edited: view.edited, isNew, labels: labels.all });
     view.settle();
     put(changed);
     selected = new Set();
@@ -257,13 +247,13 @@ const act = (labelOf, { isNew = false, chosen = targets() } = {}) =>
       if (last + 1 >= list.items.length) await more();
       focus(last + 1);
     }
-    learn(changed[0].label, isNew);
+    learn(isNew).catch(complain);
   });
 
 // What is right already is only passed by; a second person may say so, too.
 function confirm() {
   const chosen = targets().filter((item) => !item.reviewed || item.reviewer !== reviewer() || view.edited);
-  if (chosen.length) act((item) => item.label, { chosen });
+  if (chosen.length) act(answerOf, { chosen });
   else move(1, false);
 }
 
@@ -285,31 +275,14 @@ const takeBack = () =>
     filters.countAgain();
   });
 
-async function learn(label, isNew) {
-  if (isNew) {
-    labels = await get("/labels");
-    drawLabels();
-  }
+async function learn(isNew) {
+  if (isNew) await labels.learn();
   filters.countAgain();
 }
 
 // Keys and buttons ------------------------------------------------------------------------------
 
-function drawLabels() {
-  const keyed = labels.filter((each) => /^[1-9]$/.test(each.key)).sort((a, b) => a.key.localeCompare(b.key));
-  $("labels").replaceChildren(
-    ...keyed.map((each) =>
-      el(
-        "button",
-        { type: "button", title: nameOf(each.label), onclick: () => give(each.label) },
-        el("kbd", {}, each.key),
-        el("span", {}, nameOf(each.label)),
-      ),
-    ),
-  );
-}
-
-const search = (typed) => current() && find(labels, typed, give);
+const search = (typed) => current() && labels.search(typed);
 const toggle = () => (view.isOpen ? close() : open());
 const across = () => (view.isOpen ? 1 : grid.columns);
 
@@ -350,10 +323,7 @@ listen({
   commands: COMMANDS,
   arrows: { ArrowLeft: () => -1, ArrowRight: () => 1, ArrowUp: () => -across(), ArrowDown: across },
   move,
-  number: (key) => {
-    const label = labels.find((each) => each.key === key);
-    if (label) give(label.label);
-  },
+  number: (key) => labels.number(key),
   letter: search,
   isBusy: () => isSaving,
 });
@@ -384,11 +354,11 @@ document.addEventListener("scroll", () => !$("more").hidden && $("more").getBoun
 async function begin() {
   const named = PHOTO.exec(location.pathname);
   const first = load();
-  labels = await filters.start(() => {
+  const known = await filters.start(() => {
     if (view.isOpen) close();
     load().catch(complain);
   });
-  drawLabels();
+  labels.set(known);
   await first;
   if (named) {
     await goTo(Number(named[1]));
