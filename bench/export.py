@@ -20,7 +20,7 @@ PER_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_maxr
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What an export took; `peak` is the most memory that it held, in bytes."""
+    """What an export took, all its processes together; `peak` is bytes of memory of the largest."""
 
     seconds: float
     cpu_seconds: float

@@ -48,6 +48,8 @@ def make(file: Path, count: int) -> str:
                     connection.execute(insert(table), chunk)
     finally:
         engine.dispose()
+    with Store.open(url) as store:
+        store.rebuild()  # what is derived from the tables, which were written behind its back
     return url
 
 

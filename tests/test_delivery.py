@@ -6,9 +6,11 @@ import base64
 import json
 import os
 import socket
+import ssl
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
@@ -16,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.servers import free_port, mail_server, server
 from trapsort.alert_rules import AlertRule, Smtp
+from trapsort.alerts import delivery
 from trapsort.alerts.delivery import DeliveryError, send
 from trapsort.alerts.message import example
 
@@ -176,6 +180,54 @@ def test_a_password_is_never_sent_in_the_clear_unless_asked(
     assert str(wrong.value).startswith("the server answered 535 ")
     assert str(clear.value) == "STARTTLS extension not supported by server."
     assert all(error.value.is_place for error in (unset, wrong, clear))
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Iterator[trustme.CA]:
+    """One whose certificate lies in `tmp_path`, for a test that lets the system trust it."""
+    made = trustme.CA()
+    made.cert_pem.write_to_path(tmp_path / "authority.pem")
+    yield made
+
+
+def server_context(authority: trustme.CA, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+@pytest.mark.parametrize("way", ["starttls", "tls from the first byte"])
+def test_a_mail_leaves_encrypted_to_a_server_that_is_who_it_says(
+    way: str, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def options(name: str) -> dict[str, Any]:
+        context = server_context(authority, name)
+        if way == "starttls":
+            return {"tls_context": context, "require_starttls": True}
+        return {"ssl_context": context}
+
+    def sent(name: str, host: str = "127.0.0.1") -> str:
+        with mail_server(**options(name)) as taken:
+            if way != "starttls":
+                monkeypatch.setattr(delivery, "TLS_PORT", taken.port)
+            encrypted = replace(MAIL, host=host, port=taken.port, starttls=way == "starttls")
+            try:
+                letter(encrypted)
+            finally:
+                subjects.append([each["Subject"] for each in taken.letters])
+        return "sent"
+
+    subjects: list[list[str]] = []
+    with pytest.raises(DeliveryError) as unknown:
+        sent("127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    with pytest.raises(DeliveryError) as other:
+        sent("mail.example.org")
+    assert sent("127.0.0.1") == "sent"
+    assert [len(each) for each in subjects] == [0, 0, 1], "nothing leaves before the certificate"
+    assert "certificate verify failed" in str(unknown.value)
+    assert "IP address mismatch" in str(other.value)
+    assert unknown.value.is_place and other.value.is_place
 
 
 def test_a_mail_server_that_is_silent_or_away() -> None:

@@ -216,6 +216,7 @@ def test_camtrapr_tables(
         "event: 60 min, lastRecord\n"
         "what counts: what people or the model named\n"
         "positions: rounded\n"
+        'dates of stations.csv: dateFormat = "ymd" in cameraOperation\n'
         f"written by trapsort {__version__}\n"
     )
 
@@ -244,6 +245,36 @@ def test_days_without_a_camera_are_problems_of_a_station(own: Sample, tmp_path: 
         ("Problem2_from", "2026-04-01"),
         ("Problem2_to", "2026-04-04"),
     ]
+
+
+def test_a_station_table_has_times_where_they_are_known(own: Sample, tmp_path: Path) -> None:
+    """A day stands for its noon, and a problem is when none of a station's cameras worked."""
+    from trapsort.store import DeploymentRow
+
+    with Store.open(own.url) as store:
+        found = {row.name: row for row in store.deployments()}
+        day = found["S1-2026"]  # from the end of February to the end of March
+        second = DeploymentRow(
+            name="S1-b",
+            station="S1",
+            camera="b",
+            start="2026-03-10T08:30:00",
+            end="2026-04-02T16:45:00",
+            problems=(("2026-03-11T09:00:00", "2026-03-11T10:00:00"), ("2026-03-31", "2026-03-31")),
+        )
+        later = replace(second, name="S1-c", start="2026-04-04T00:00:00", end=None, problems=())
+        broken = replace(day, problems=(("2026-03-09", "2026-03-10"), ("2026-03-31", "2026-03-31")))
+        store.import_deployments([broken, second, replace(later, end="2026-04-05T10:00:00")])
+    assert export(own, "camtrapr", "--out", tmp_path / "r") == 0
+    first = rows(tmp_path / "r" / "stations.csv")[0]
+    assert list(first.values())[3:] == [
+        *("2026-02-28 12:00:00", "2026-04-05 10:00:00"),
+        *("2026-03-09 00:00:00", "2026-03-10 08:30:00"),  # until the second camera came
+        *("2026-03-31 00:00:00", "2026-04-01 00:00:00"),  # both were broken
+        *("2026-04-02 16:45:00", "2026-04-04 12:00:00"),  # until the third came
+    ]
+    about = (tmp_path / "r" / "about.txt").read_text(encoding="utf-8")
+    assert 'dateFormat = "ymd HMS"' in about
 
 
 def test_camtrapr_refuses_filters_that_would_bias_it(
@@ -528,4 +559,4 @@ def test_the_bench_makes_a_record_and_exports_it(
     arguments = ["export", "--photos", "200", "--format", "geojson"]
     bench(arguments, standalone_mode=False)
     out = capsys.readouterr().out
-    assert out.startswith("geojson") and out.rstrip().endswith("MiB")
+    assert out.startswith("geojson") and out.splitlines()[0].endswith("MiB")

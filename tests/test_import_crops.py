@@ -82,9 +82,9 @@ def test_animals_in_boxes_are_named(
     assert run(tmp_path, "import", "megadetector", results(tmp_path), "--classify") == 0
     printed = capfd.readouterr()
     assert printed.out == (
-        "md.json: 2 of 2 files are recorded photos, with 4 boxes of md_v5a.0.1.pt; 5 answers are"
-        " new (boxes count from 0.2)\n"
-        "md.json: 2 boxes of 1 photos were classified by toy-1.0.0\n"
+        "md.json: of 2 files 2 are recorded photos, with 4 boxes of md_v5a.0.1.pt; new: 5 answers"
+        " (boxes count from 0.2)\n"
+        "md.json: classified by toy-1.0.0: 2 boxes of 1 photo\n"
     )
     assert printed.err == ""
     assert said(taken_in)["a.jpg"][0] in ("Lion", "Panda")
@@ -105,9 +105,9 @@ def test_what_is_done_is_not_done_again(
     ask(taken_in, f"DELETE FROM predictions WHERE label = 'Panda' AND region_id = ({green})")  # noqa: S608
     capfd.readouterr()
     assert run(tmp_path, "import", "megadetector", file, "--classify") == 0
-    assert "1 boxes of 1 photos were classified" in capfd.readouterr().out
+    assert ": 1 box of 1 photo\n" in capfd.readouterr().out
     assert run(tmp_path, "import", "megadetector", file, "--classify") == 0
-    assert "0 boxes of 0 photos were classified" in capfd.readouterr().out
+    assert ": 0 boxes of 0 photos\n" in capfd.readouterr().out
     after = ask(taken_in, "SELECT * FROM predictions ORDER BY id")
     assert sorted(row[1:8] for row in after) == sorted(row[1:8] for row in before)
 
@@ -118,7 +118,7 @@ def test_a_lower_confidence_takes_more_boxes(
     file = results(tmp_path)
     options = ("--classify", "--min-confidence", "0.05")
     assert run(tmp_path, "import", "megadetector", file, *options) == 0
-    assert "3 boxes of 2 photos were classified" in capfd.readouterr().out
+    assert ": 3 boxes of 2 photos\n" in capfd.readouterr().out
     assert said(taken_in)["b.jpg"] == ("Panda", None)
 
 

@@ -164,7 +164,7 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     more = ["--reviewer", "Ana", "--left-out", str(left)]
     assert main(["import", "reviews", str(path), *more, *options]) == 1
     printed = capfd.readouterr()
-    assert printed.out == "reviews.csv: 26 reviews of 1 photos, 1 new\n"
+    assert printed.out == "reviews.csv: 26 reviews of 1 photo, 1 new\n"
     lines = printed.err.splitlines()
     assert lines[:2] == ["25 files: no recorded photo is at that path", "  0.jpg"]
     assert lines[-2:] == [

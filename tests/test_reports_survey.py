@@ -361,6 +361,8 @@ def test_what_counts_is_what_was_asked_for(surveyed: Store) -> None:
         "Arctic_Fox"
     ]
     assert "Only photos that a person has named are counted." in reviewed.html
+    foxes = made(surveyed, Asked(rules=Choices(species=("Arctic_Fox",))))
+    assert "People have named all of these photos." in foxes.html
     march = Choices(until=date(2026, 3, 31), station="ridge", species=("Panthera leo",))
     some = made(surveyed, Asked(rules=march, min_probability=0.82))
     (row,) = csv.DictReader(io.StringIO(_csv(some, "species")))
@@ -382,6 +384,11 @@ def test_every_figure_is_drawn(report: SurveyReport) -> None:
         svg = style.svg_of(part.draw)
         assert svg.startswith("<?xml") and "<dc:date>" not in svg, name
         assert len(words_of(svg)) > 4, name
+
+
+def test_days_are_drawn_with_their_months(report: SurveyReport) -> None:
+    words = words_of(style.svg_of(report.parts["operation"].draw))
+    assert {"01 Apr", "15 Mar", "2026"} <= set(words)
 
 
 def test_the_categories_are_drawn_in_their_colours_and_named() -> None:

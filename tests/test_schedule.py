@@ -132,6 +132,61 @@ def test_windows_gets_every_path_whole(path: str) -> None:
     assert start.endswith("T05:07:00")
 
 
+# Microsoft's schema of tasks ([MS-TSCH] 2.5.1): what each element may hold; a tuple is a sequence,
+# whose order counts, a set an xs:all, whose order does not.
+HELD: dict[str, tuple[str, ...] | set[str]] = {
+    "Task": {"RegistrationInfo", "Triggers", "Principals", "Settings", "Actions"},
+    "RegistrationInfo": {"Description"},
+    "Triggers": {"LogonTrigger", "CalendarTrigger"},
+    "LogonTrigger": ("Enabled", "StartBoundary", "EndBoundary", "Repetition", "UserId", "Delay"),
+    "CalendarTrigger": ("Enabled", "StartBoundary", "EndBoundary", "RandomDelay", "ScheduleByDay"),
+    "ScheduleByDay": ("DaysInterval",),
+    "Principals": ("Principal",),
+    "Principal": {"LogonType", "RunLevel"},
+    "Settings": {
+        *("MultipleInstancesPolicy", "DisallowStartIfOnBatteries", "StopIfGoingOnBatteries"),
+        *("StartWhenAvailable", "ExecutionTimeLimit", "RestartOnFailure"),
+    },
+    "RestartOnFailure": {"Interval", "Count"},
+    "Actions": {"Exec"},
+    "Exec": {"Command", "Arguments"},
+}
+VALUES = {
+    "Enabled": "true|false",
+    "StartBoundary": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d",
+    "DaysInterval": r"[1-9]\d{0,2}",
+    "LogonType": "InteractiveToken|Password|S4U",
+    "RunLevel": "LeastPrivilege|HighestAvailable",
+    "MultipleInstancesPolicy": "Parallel|Queue|IgnoreNew|StopExisting",
+    "DisallowStartIfOnBatteries": "true|false",
+    "StopIfGoingOnBatteries": "true|false",
+    "StartWhenAvailable": "true|false",
+    "ExecutionTimeLimit": r"PT\d+[SMH]",
+    "Interval": r"PT\d+M",
+    "Count": r"[1-9]\d?",
+}
+
+
+@pytest.mark.parametrize("name", ["trapsort-watch.xml", "trapsort-report.xml"])
+def test_a_task_of_windows_keeps_to_its_schema(name: str) -> None:
+    root = ET.fromstring(windows(plan("C:\\Trap"))[name])  # noqa: S314  # our own
+    assert root.get("version") == "1.2"
+    assert {each.tag.removeprefix(TASK) for each in root} == HELD["Task"]
+    principal = root.find(f"{TASK}Principals/{TASK}Principal")
+    actions = root.find(f"{TASK}Actions")
+    assert principal is not None and actions is not None
+    assert principal.get("id") == actions.get("Context")
+    for element in root.iter():
+        tag, children = element.tag.removeprefix(TASK), [each.tag for each in element]
+        names = [each.removeprefix(TASK) for each in children]
+        held = HELD.get(tag, ())
+        assert len(names) == len(set(names)) and set(names) <= set(held), tag
+        if isinstance(held, tuple):
+            assert names == [each for each in held if each in names], f"{tag} is a sequence"
+        if not children and tag in VALUES:
+            assert re.fullmatch(VALUES[tag], element.text or ""), tag
+
+
 @pytest.mark.parametrize(
     ("kind", "path", "message"),
     [

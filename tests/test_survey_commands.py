@@ -202,10 +202,31 @@ def test_rates_as_a_table(camp: str, capfd: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+@pytest.mark.parametrize("definition", ["camtrapR", "camtraptor"])
+def test_effort_in_other_units_and_periods(
+    camp: str, capfd: pytest.CaptureFixture[str], definition: str
+) -> None:
+    """A from noon of the 1st to 23 h of the 3rd, a Sunday; B to noon of the 5th."""
+    options = ("--effort", definition, "--format", "csv")
+    out, _ = run(capfd, camp, "effort", "--unit", "hour", "--period", "week", *options)
+    head, *lines = (line.split(",") for line in out.splitlines())
+    assert head == ["station", "period", "effort", "unit", "definition"]
+    assert [(*line[:2], round(float(line[2])), *line[3:]) for line in lines] == [
+        ("A", "2024-02-25", 36, "hour", definition),
+        ("A", "2024-03-03", 23, "hour", definition),
+        ("B", "2024-02-25", 36, "hour", definition),
+        ("B", "2024-03-03", 60, "hour", definition),
+    ]
+    out, _ = run(capfd, camp, "effort", "--unit", "month", "--period", "year", *options)
+    assert float(out.splitlines()[2].split(",")[2]) == pytest.approx(4 / 30.4375, rel=1e-12)
+    out, _ = run(capfd, camp, "effort", "--unit", "year", *options)
+    assert float(out.splitlines()[2].split(",")[1]) == pytest.approx(4 / 365.25, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("arguments", "columns"),
     [
-        (("effort",), "station,effort,days_set_up,days_active,days_inactive,definition"),
+        (("effort",), "station,effort,unit,days_set_up,days_active,days_inactive,definition"),
         (("activity", "--points", "3"), "species,hour,density,events,bandwidth,time,rule"),
         (
             ("overlap", "--bootstrap", "5"),

@@ -199,8 +199,9 @@ def test_captures_of_every_station() -> None:
             "year is no sampling unit\nchoose from station-day, station, day",
         ),
         (
-            lambda: effort.elapsed(EVENTS, unit="month"),
-            "effort is not counted in months\nchoose from second, minute, hour, day, week",
+            lambda: effort.elapsed(EVENTS, unit="century"),
+            "effort is not counted in centurys\n"
+            "choose from second, minute, hour, day, week, month, year",
         ),
         (
             lambda: effort.elapsed_by_period(EVENTS, "century"),

@@ -164,10 +164,10 @@ def test_a_locked_database_is_waited_for(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of half a megabyte; skips where none may be mounted."""
+    """A disk of two megabytes; skips where none may be mounted."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
     done = (
         subprocess.run(mount, capture_output=True, check=False) if shutil.which("mount") else None
     )

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trapsort.cli import common_options
-from trapsort.cli.options import day_option, open_existing, redlist_option, shared_options
+from trapsort.cli.counting import (
+    minutes_option,
+    rule_option,
+    since_option,
+    station_option,
+    until_option,
+)
+from trapsort.cli.options import open_existing, redlist_option, shared_options
 from trapsort.cli.sightings import check_codes, labels_meant
 from trapsort.cli.work import say
 from trapsort.settings import Settings
@@ -32,9 +39,9 @@ _FILTERS = (
     click.option(
         "--iucn", multiple=True, metavar="CATEGORY", help="Only this Red List category, e.g. VU."
     ),
-    day_option("--since", help="Only from this day on."),
-    day_option("--until", help="Only to this day, included."),
-    click.option("--station", metavar="NAME", help="Only this station."),
+    since_option,
+    until_option,
+    station_option,
     click.option(
         "--min-probability", type=click.FloatRange(0, 1), metavar="P",
         help="Only at least this sure.",
@@ -249,14 +256,8 @@ def timelapse(
 @_format(
     "camtrapr",
     _OUT,
-    click.option(
-        "--minutes", type=click.FloatRange(0), default=60, show_default=True, metavar="N",
-        help="An event begins so long after the last record.",
-    ),
-    click.option(
-        "--rule", type=click.Choice(("lastRecord", "lastIndependentRecord")), default="lastRecord",
-        show_default=True, help="After the last record, or after the last that began an event.",
-    ),
+    minutes_option,
+    rule_option,
     _PRECISION,
     _FORCE,
 )  # fmt: skip

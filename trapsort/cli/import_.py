@@ -136,6 +136,7 @@ def camtrap_dp(
     and when; what models did, their predictions. Photos are found by the sha256 that trapsort
     writes as mediaID, else by path.
     """
+    from trapsort.interchange.exported import counted
     from trapsort.interchange.matching import Matcher
     from trapsort.interchange.read_camtrap_dp import import_camtrap_dp
 
@@ -145,10 +146,10 @@ def camtrap_dp(
             store, file, Matcher(store, card), on_left_out=noted.add, on_progress=show
         )
     say(
-        f"{file.name}: {found.photos:,} of {found.media:,} files are recorded photos;"
-        f" {found.deployments:,} deployments ({found.new_deployments:,} new),"
-        f" {found.reviews:,} reviews ({found.new_reviews:,} new),"
-        f" {found.predictions:,} predictions ({found.new_predictions:,} new)"
+        f"{file.name}: of {counted(found.media, 'file')} {_recorded(found.photos)};"
+        f" {counted(found.deployments, 'deployment')} ({found.new_deployments:,} new),"
+        f" {counted(found.reviews, 'review')} ({found.new_reviews:,} new),"
+        f" {counted(found.predictions, 'prediction')} ({found.new_predictions:,} new)"
     )
     return noted.told()
 
@@ -168,6 +169,7 @@ def reviews(
     Labels are those of the bundle, of the Red List table (or its scientific names), of the record,
     and blank, vehicle, person, other_animal and unknown. A time without a zone is UTC.
     """
+    from trapsort.interchange.exported import counted
     from trapsort.interchange.matching import Matcher
     from trapsort.interchange.read_reviews import Labels, import_reviews
 
@@ -179,7 +181,8 @@ def reviews(
             store, file, Matcher(store, card), labels,
             reviewer=reviewer, on_left_out=noted.add, on_progress=show,
         )  # fmt: skip
-    say(f"{file.name}: {found.lines:,} reviews of {found.photos:,} photos, {found.new:,} new")
+    of = f"{counted(found.lines, 'review')} of {counted(found.photos, 'photo')}"
+    say(f"{file.name}: {of}, {found.new:,} new")
     return noted.told()
 
 
@@ -193,6 +196,7 @@ def _detected(
     classify: bool,
 ) -> int:
     """Read, record and, if wanted, classify."""
+    from trapsort.interchange.exported import counted
     from trapsort.interchange.matching import Matcher
     from trapsort.interchange.take_in import take_in
 
@@ -204,9 +208,9 @@ def _detected(
             found = take_in(store, results, matcher, on_left_out=noted.add, on_progress=show)
         models = " and ".join(name for name in (results.detector, results.classifier) if name)
         say(
-            f"{file.name}: {len(found.photos):,} of {results.files:,} files are recorded photos,"
-            f" with {found.boxes:,} boxes of {models}; {found.new:,} answers are new"
-            f" (boxes count from {results.min_confidence:g})"
+            f"{file.name}: of {counted(results.files, 'file')} {_recorded(len(found.photos))},"
+            f" with {counted(found.boxes, 'box', 'boxes')} of {models};"
+            f" new: {counted(found.new, 'answer')} (boxes count from {results.min_confidence:g})"
         )
         if classify:
             _classify(settings, store, file, found, results.min_confidence, noted)
@@ -218,6 +222,7 @@ def _classify(
 ) -> None:
     from trapsort.interchange.crops import Unreached, classify_boxes
     from trapsort.interchange.detected import LeftOut
+    from trapsort.interchange.exported import counted
 
     classifier = open_classifier(settings)
     boxes = photos = 0
@@ -230,8 +235,12 @@ def _classify(
                 noted.add(LeftOut(each.path, "unreachable", each.detail))
             else:
                 boxes, photos = boxes + each, photos + 1
-    say(f"{file.name}: {boxes:,} boxes of {photos:,} photos were classified by"
-        f" {classifier.bundle.model_name}")  # fmt: skip
+    of = f"{counted(boxes, 'box', 'boxes')} of {counted(photos, 'photo')}"
+    say(f"{file.name}: classified by {classifier.bundle.model_name}: {of}")
+
+
+def _recorded(photos: int) -> str:
+    return f"{photos:,} {'is a recorded photo' if photos == 1 else 'are recorded photos'}"
 
 
 def _progress(

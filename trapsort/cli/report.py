@@ -10,6 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from trapsort.cli import common_options
+from trapsort.cli.counting import (
+    effort_option,
+    min_probability_option,
+    minutes_option,
+    reviewed_only_option,
+    rule_option,
+    since_option,
+    species_option,
+    station_option,
+    until_option,
+)
 from trapsort.cli.listing import write_text
 from trapsort.cli.options import day_option, open_existing, redlist_option, shared_options
 from trapsort.errors import InputError, TrapsortError
@@ -137,33 +148,15 @@ def nightly_set(settings: Settings, /, *, day: date | None, out: Path) -> None:
 )  # fmt: skip
 @click.option("--title", default="Camera-trap survey", show_default=True, help="Its heading.")
 @day_option("--date", "day", help="Print this as the day on which it was written.")
-@day_option("--since", help="Only from this day on (true local time).")
-@day_option("--until", help="To this day, included.")
-@click.option("--station", metavar="NAME", help="Only this station.")
-@click.option(
-    "--species",
-    multiple=True,
-    metavar="NAME",
-    help="Only this label or scientific name; may be repeated.",
-)
-@click.option("--reviewed-only", is_flag=True, help="Count only what a person has named.")
-@click.option(
-    "--min-probability", metavar="P", type=click.FloatRange(0, 1),
-    help="Count what the model named only if it was at least so sure.",
-)  # fmt: skip
-@click.option(
-    "--minutes", default=60, show_default=True, type=click.FloatRange(min=0),
-    help="Between independent events, at least.",
-)  # fmt: skip
-@click.option(
-    "--rule", default="lastRecord", show_default=True,
-    type=click.Choice(("lastRecord", "lastIndependentRecord")),
-    help="Since which photo the minutes count.",
-)  # fmt: skip
-@click.option(
-    "--effort", default="camtrapR", show_default=True,
-    type=click.Choice(("camtrapR", "camtraptor")), help="Whose definition of effort.",
-)  # fmt: skip
+@since_option
+@until_option
+@station_option
+@species_option
+@reviewed_only_option
+@min_probability_option
+@minutes_option
+@rule_option
+@effort_option
 @click.option(
     "--precision", metavar="DEGREES|none",
     help="Round coordinates so; else by the most threatened species seen at a station.",

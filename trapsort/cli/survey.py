@@ -29,12 +29,24 @@ def events(chosen: Chosen) -> None:
 
 
 @survey.command()
+@click.option(
+    "--unit",
+    type=click.Choice(("second", "minute", "hour", "day", "week", "month", "year")),
+    default="day",
+    show_default=True,
+    help="What effort is counted in.",
+)
+@click.option(
+    "--period",
+    type=click.Choice(("day", "week", "month", "year")),
+    help="For each of these, by its first day; weeks begin on Sunday.",
+)
 @survey_options
-def effort(chosen: Chosen) -> None:
+def effort(chosen: Chosen, unit: str, period: str | None) -> None:
     """Trap nights by station, and the days of which they are made."""
     from trapsort.survey import tables
 
-    print_table(chosen, tables.effort(chosen.study()))
+    print_table(chosen, tables.effort(chosen.study(), unit=unit, period=period))
 
 
 @survey.command()

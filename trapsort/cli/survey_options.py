@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec
 import click
 
 from trapsort.cli import common_options
+from trapsort.cli.counting import (
+    effort_option,
+    min_probability_option,
+    minutes_option,
+    reviewed_only_option,
+    rule_option,
+    since_option,
+    species_option,
+    station_option,
+    until_option,
+)
 from trapsort.cli.listing import Row, format_option, write_listing, write_matrix
-from trapsort.cli.options import day_option, open_existing
+from trapsort.cli.options import open_existing
 from trapsort.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,30 +33,15 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 _OPTIONS = (
-    click.option(
-        "--minutes", type=click.FloatRange(0), default=60, show_default=True, metavar="N",
-        help="An event begins so long after the last record.",
-    ),
-    click.option(
-        "--rule", type=click.Choice(("lastRecord", "lastIndependentRecord")), default="lastRecord",
-        show_default=True, help="After the last record, or after the last that began an event.",
-    ),
-    click.option(
-        "--species", multiple=True, metavar="NAME",
-        help="Only this label or scientific name; may be repeated.",
-    ),
-    click.option("--station", metavar="NAME", help="Only this station."),
-    day_option("--since", help="Only from this day on."),
-    day_option("--until", help="Only to this day, included."),
-    click.option("--reviewed-only", is_flag=True, help="Only what a person has named."),
-    click.option(
-        "--min-probability", type=click.FloatRange(0, 1), metavar="P",
-        help="Of what the model named only what it was so sure of.",
-    ),
-    click.option(
-        "--effort", type=click.Choice(("camtrapR", "camtraptor")), default="camtrapR",
-        show_default=True, help="Whose definition of effort.",
-    ),
+    minutes_option,
+    rule_option,
+    species_option,
+    station_option,
+    since_option,
+    until_option,
+    reviewed_only_option,
+    min_probability_option,
+    effort_option,
     click.option("--all-cameras-on", is_flag=True, help="A station works where all cameras do."),
     click.option("--cameras-independent", is_flag=True, help="Sum effort and events over cameras."),
     click.option(

@@ -29,6 +29,7 @@ from trapsort.interchange.names import (
 )
 from trapsort.interchange.place import Table, check_place, new_folder
 from trapsort.interchange.sites import Site, Sites, check_positions
+from trapsort.interchange.streamed import captures
 from trapsort.interchange.visits import VISIT_SECONDS, Seen, rule_text, seen_in, visits
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _is_ours(path: Path, out: Path) -> bool:
     return top in tables.PACKAGE or (top == "media" and (out / tables.PACKAGE[0]).is_file())
 
 
-Row = tuple[Any, ...]
+Row = tuple[str, ...]
 
 
 class Sink(Protocol):
@@ -113,7 +114,7 @@ class _Tables:
 
     def add(self, media: Sequence[Row], observations: Sequence[Row]) -> None:
         self.media.add_all(media)
-        self.observations.add_all(observations)
+        self.observations.add_texts(observations)
 
 
 def _write_package(
@@ -146,8 +147,11 @@ def gather(
     precision: float | None,
     visit_seconds: float,
     files: MediaFiles | None = None,
+    events_only: bool = False,
 ) -> Gathered:
     """Give the rows of media and observations to `sink`; return all else, see `export`.
+
+    With `events_only` there are no observations of single photos and no exifData.
 
     Raises:
         InputError: a position or everything is missing, or something does not add up.
@@ -158,7 +162,7 @@ def gather(
             "give --data-license and --media-license, or neither",
         )
     sites = Sites.of(store, precision)
-    writer = _Writer(sink, files)
+    writer = _Writer(sink, files, events_only)
     for site, visit in visits(_sited(store, query, sites), visit_seconds):
         writer.add(site, visit)
     used = list(sites.used)
@@ -185,7 +189,7 @@ def _sited(
     store: Store, query: SightingQuery, sites: Sites
 ) -> Iterator[tuple[Site, datetime, Capture]]:
     """Yield the photos with a time, each with the deployment that it belongs to."""
-    for capture in store.captures(query, order="deployment"):
+    for capture in captures(store, query, order="deployment"):
         if capture.time is None:
             sites.without_time += 1
             continue
@@ -201,6 +205,7 @@ class _Writer:
 
     sink: Sink
     files: MediaFiles | None
+    events_only: bool
     met: Met = field(default_factory=Met)
 
     def add(self, site: Site, visit: list[tuple[datetime, Capture]]) -> None:
@@ -210,8 +215,12 @@ class _Writer:
         media: list[Row] = []
         observations: list[Row] = []
         for (_, capture), time in zip(visit, times, strict=True):
-            media.append(self._photo(site, capture, time))
-            media_id = media[-1][0]
+            row = self._photo(site, capture, time)
+            tables.check_media(row)
+            media.append(row)
+            media_id = row[0]
+            if self.events_only:
+                continue
             for number, told in enumerate(self._told(capture), start=1):
                 key = (f"{media_id[:ID_DIGITS]}-{number}", site.name, media_id, event, time, time)
                 observations.append((*key, "media", *told))
@@ -219,8 +228,6 @@ class _Writer:
             span = (times[0], times[-1], "event")
             one = (f"{event}-event-{number}", site.name, "", event, *span)
             observations.append((*one, *self._event(seen)))
-        for row in media:
-            tables.check_media(row)
         for row in observations:
             tables.check_observation(row)
         self.sink.add(media, observations)
@@ -234,7 +241,8 @@ class _Writer:
         if self.files is not None:
             self.files.copy(capture, name)
         kind = MEDIA_TYPES.get(capture.format, "image/jpeg")
-        file = (f"media/{name}", "false", name.rpartition("/")[2], kind, exif_text(capture))
+        exif = "" if self.events_only else exif_text(capture)
+        file = (f"media/{name}", "false", name.rpartition("/")[2], kind, exif)
         if capture.reviewer:
             self.met.reviewers.add(capture.reviewer)
         return (media_id, site.name, method, time, *file, "", "")
@@ -245,7 +253,7 @@ class _Writer:
         if capture.reviewed:
             label, count = capture.label, capture.individuals
             kind = kind_of(label, None, reviewed=True)
-            by = ("human", capture.reviewer or "", capture.reviewed_at or "", "")
+            by: Row = ("human", capture.reviewer or "", capture.reviewed_at or "", "")
             yield self._row(kind, label, count, NO_BOX, by, None, capture.note)
         elif main is None or not main.detector:
             kind = kind_of(capture.label, capture.reason, reviewed=False)
@@ -256,15 +264,14 @@ class _Writer:
         for each in sorted(boxes, key=lambda answer: answer is not main):
             kind = kind_of(each.label, each.reason, reviewed=False)
             count = 1 if is_species(each.label) else None
-            box = (each.x, each.y, each.width, each.height)
+            box = (str(each.x), str(each.y), str(each.width), str(each.height))
             yield self._row(kind, each.label, count, box, _by(each), each.reason, "")
 
     def _event(self, seen: Seen) -> Row:
         if seen.reviewer is not None:
-            by = ("human", seen.reviewer, seen.reviewed_at or "", "")
+            by: Row = ("human", seen.reviewer, seen.reviewed_at or "", "")
         else:
-            certainty = "" if seen.probability is None else seen.probability
-            by = (*_by(seen.answer)[:3], certainty)
+            by = (*_by(seen.answer)[:3], _text(seen.probability))
         return self._row(seen.kind, seen.label, seen.count, NO_BOX, by, seen.reason, "")
 
     def _row(
@@ -282,7 +289,7 @@ class _Writer:
             name = taxon_of(label).scientific_name
             self.met.species.setdefault(name or "", label)
         tags = f"label:{label.replace('|', '/')}" if label else f"reason:{reason}" if reason else ""
-        count_text = count if count and kind == "animal" else ""
+        count_text = str(count) if count and kind == "animal" else ""
         return (kind, "", name, count_text, *NOTHING, *box, *by, tags, note)
 
 
@@ -290,8 +297,11 @@ def _by(answer: Answer | Any | None) -> Row:
     """Return method, who, when and how sure; empty cells where nobody said anything."""
     if answer is None:
         return ("", "", "", "")
-    certainty = calibrated(answer)
-    return ("machine", answer.model, answer.created, "" if certainty is None else certainty)
+    return ("machine", answer.model, answer.created, _text(calibrated(answer)))
+
+
+def _text(certainty: float | None) -> str:
+    return "" if certainty is None else repr(certainty)
 
 
 def _notes(sites: Sites, used: list[Site], about: About) -> tuple[str, ...]:

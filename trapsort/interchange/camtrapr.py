@@ -7,9 +7,9 @@ are those of `trapsort survey`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +31,9 @@ RECORDS = (
 STATIONS = ("Station", "latitude", "longitude", "Setup_date", "Retrieval_date")
 FILES = ("records.csv", "stations.csv", "about.txt")
 DAY = timedelta(days=1)
+FIRST_SECOND, LAST_SECOND = "T00:00:00", "T23:59:59"  # what the record makes of a mere day
 
-Span = tuple[date, date]
+Span = tuple[datetime, datetime]  # from, and up to without
 
 
 def export(
@@ -65,24 +66,26 @@ def export(
                 "give cards their station (trapsort ingest CARD --station NAME) or deployments"
                 " (trapsort deployments import FILE)",
             )
-        rows = store.deployments()
-        effort = {name: _Effort.of(rows, name, span) for name, span in days.items()}
+        rows = [row for row in store.deployments() if counting.station in (None, row.station)]
+        timed = any(map(_is_timed, rows))
         for row in rows:  # a camera that saw nothing worked all the same
-            span = _span(row)
-            wanted = span and counting.station in (None, row.station)
-            if span and wanted and row.station not in effort:
-                effort[row.station] = _Effort.of(rows, row.station, span)
+            span = _span(row, timed=timed)
+            if span is not None:
+                days.setdefault(row.station, span)
+        effort = {name: _Effort.of(rows, name, span, timed=timed) for name, span in days.items()}
         labels = store.labels_at() if precision is None else {}
         places = Precisions(labels, precision)
         _write_stations(folder / FILES[1], stations, effort, places)
-        about = _about(counting, minutes, rule, precision)
+        about = _about(counting, minutes, rule, precision, timed=timed)
         (folder / FILES[2]).write_text("\n".join(about) + "\n", encoding="utf-8", newline="\n")
     return Exported(
         photos=records.rows, notes=(about[0], *_notes(store, counting, effort, precision))
     )
 
 
-def _about(counting: Counting, minutes: float, rule: str, precision: float | None) -> list[str]:
+def _about(
+    counting: Counting, minutes: float, rule: str, precision: float | None, *, timed: bool
+) -> list[str]:
     """Say what the tables cannot: what an event is, and what counts."""
     from trapsort.survey.events import rule_text
 
@@ -93,6 +96,7 @@ def _about(counting: Counting, minutes: float, rule: str, precision: float | Non
         + ("what people named" if counting.reviewed_only else "what people or the model named")
         + ("" if sure is None else f", the model with a probability of {sure:g} or more"),
         f"positions: {'exact' if precision == EXACT else 'rounded'}",
+        f'dates of stations.csv: dateFormat = "{"ymd HMS" if timed else "ymd"}" in cameraOperation',
         f"written by trapsort {__version__}",
     ]
 
@@ -106,7 +110,7 @@ def _animals(store: Store, counting: Counting) -> Iterator[Detection]:
 def _add_records(
     store: Store, counting: Counting, records: Table, minutes: float, rule: str
 ) -> Span | None:
-    """Write a station's independent records; return its first and last day."""
+    """Write a station's independent records; return its days, from midnight to midnight."""
     from trapsort.survey.events import independent, record_table
     from trapsort.survey.rows import records_frame
 
@@ -116,46 +120,98 @@ def _add_records(
     table = record_table(independent(frame, minutes=minutes, rule=rule))
     for row in table[list(RECORDS)].itertuples(index=False, name=None):
         records.add(row)
-    return frame["time"].min().date(), frame["time"].max().date()
+    first, last = (frame["time"].agg(end).normalize() for end in ("min", "max"))
+    return first.to_pydatetime(), last.to_pydatetime() + DAY
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Effort:
-    """From when to when a station had a camera, and when none of them worked."""
+    """From when to when a station had a camera, and when none of them worked.
 
-    setup: date
-    retrieval: date
-    problems: list[Span] = field(default_factory=list)
-    is_derived: bool = False
+    With `timed`, times are the camera's clock; else they are at midnight, the end of a span is
+    that of its last day, and days of which a part was worked are no problem.
+    """
+
+    setup: datetime
+    retrieval: datetime
+    problems: tuple[Span, ...]
+    timed: bool
+    is_derived: bool
 
     @classmethod
-    def of(cls, rows: Iterable[DeploymentRow], station: str, seen: Span) -> _Effort:
+    def of(cls, rows: Iterable[DeploymentRow], station: str, seen: Span, *, timed: bool) -> _Effort:
         """Return a station's: of its deployments, else of its records."""
         here = [row for row in rows if row.station == station]
-        spans = sorted(_span(row, seen) or seen for row in here) or [seen]
-        problems = [
-            (date.fromisoformat(start[:10]), date.fromisoformat(end[:10]))
-            for row in here
-            for start, end in row.problems
-        ]
-        setup, retrieval = spans[0][0], max(end for _, end in spans)
-        return cls(setup, retrieval, sorted([*problems, *_gaps(spans)]), not here)
+        whole = [_span(row, seen, timed=timed) or seen for row in here] or [seen]
+        setup, retrieval = min(start for start, _ in whole), max(end for _, end in whole)
+        parts = (_parts(row, span) for row, span in zip(here, whole, strict=False))
+        worked = [part for each in parts for part in each] if here else whole
+        off = _without((setup, retrieval), worked)
+        return cls(setup, retrieval, tuple(off), timed, not here)
+
+    def cells(self) -> list[str]:
+        """Return Setup_date, Retrieval_date, and from and to of each problem."""
+        moments = [self.setup, self.retrieval, *(each for span in self.problems for each in span)]
+        if self.timed:
+            return [f"{moment:%Y-%m-%d %H:%M:%S}" for moment in moments]
+        lasts = [moment - DAY if place % 2 else moment for place, moment in enumerate(moments)]
+        return [f"{moment:%Y-%m-%d}" for moment in lasts]
 
 
-def _span(row: DeploymentRow, seen: Span | None = None) -> Span | None:
-    """Return the days of a deployment; an open end is that of the records."""
-    start = date.fromisoformat(row.start[:10]) if row.start else seen and seen[0]
-    end = date.fromisoformat(row.end[:10]) if row.end else seen and seen[1]
-    return None if not start or not end else (start, max(start, end))
+def _is_timed(row: DeploymentRow) -> bool:
+    """Say whether setup, retrieval or a problem is known to the minute."""
+    spans = ((row.start, row.end), *row.problems)
+    return any(
+        text is not None and text[10:] not in ("", whole_day)
+        for span in spans
+        for text, whole_day in zip(span, (FIRST_SECOND, LAST_SECOND), strict=True)
+    )
 
 
-def _gaps(spans: Sequence[Span]) -> Iterator[Span]:
-    """Yield the whole days between deployments on which there was no camera."""
-    last = spans[0][1]
-    for start, end in spans[1:]:
-        if start - last > DAY:
-            yield last + DAY, start - DAY
-        last = max(last, end)
+def _span(row: DeploymentRow, seen: Span | None = None, *, timed: bool) -> Span | None:
+    """Return the time of a deployment; an open end is that of the records.
+
+    Among times a day stands for its noon, as camtrapR takes it.
+    """
+    start, end = seen or (None, None)
+    if row.start:
+        start = _moment(row.start, FIRST_SECOND, timed=timed)
+    if row.end:
+        end = _moment(row.end, LAST_SECOND, timed=timed) + (timedelta() if timed else DAY)
+    return None if start is None or end is None else (start, max(start, end))
+
+
+def _moment(text: str, whole_day: str, *, timed: bool) -> datetime:
+    day = datetime.fromisoformat(text[:10])
+    if not timed:
+        return day
+    return day + DAY / 2 if text[10:] in ("", whole_day) else datetime.fromisoformat(text[:19])
+
+
+def _parts(row: DeploymentRow, span: Span) -> list[Span]:
+    """Return when a deployment's camera worked: its span without its problems."""
+    off = []
+    for start, end in row.problems:
+        until = datetime.fromisoformat(end[:19])
+        is_day = end[10:] in ("", LAST_SECOND)
+        off.append(
+            (
+                datetime.fromisoformat(start[:19]),
+                datetime.fromisoformat(end[:10]) + DAY if is_day else until,
+            )
+        )
+    return _without(span, off)
+
+
+def _without(span: Span, taken: Iterable[Span]) -> list[Span]:
+    """Return what is left of a span of time, in order."""
+    start, end = span
+    left = []
+    for begin, stop in sorted(taken):
+        if start < min(begin, end):
+            left.append((start, min(begin, end)))
+        start = max(start, stop)
+    return [*left, (start, end)] if start < end else left
 
 
 def _write_stations(
@@ -170,9 +226,8 @@ def _write_stations(
             place: tuple[object, object] = ("", "")
             if row is not None and row.latitude is not None and row.longitude is not None:
                 place = blurred(row.latitude, row.longitude, places.at(name, ""))
-            days = [day.isoformat() for span in each.problems for day in span]
-            cells = (name, *place, each.setup.isoformat(), each.retrieval.isoformat(), *days)
-            table.add((*cells, *("" for _ in range(2 * most - len(days)))))
+            cells = each.cells()
+            table.add((name, *place, *cells, *[""] * (2 * most + 2 - len(cells))))
 
 
 def _notes(

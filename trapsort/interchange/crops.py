@@ -20,9 +20,9 @@ from pathlib import Path
 from trapsort.decode import crops, in_brief
 from trapsort.ensemble import Classifier, Prediction
 from trapsort.errors import PhotoError, TrapsortError
+from trapsort.examine import NO_ANSWER, RUNS
 from trapsort.fingerprint import read_content
 from trapsort.memory import FILES
-from trapsort.pipeline import NO_ANSWER, RUNS
 from trapsort.scan import Photo
 from trapsort.store import Store
 from trapsort.store.imported import Unnamed

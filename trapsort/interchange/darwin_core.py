@@ -62,7 +62,13 @@ def export(
     check_place(out, store)
     with _new(out, force) as folder, _scratch(folder) as scratch:
         found = camtrap_dp.gather(
-            store, query, scratch, about=about, precision=precision, visit_seconds=visit_seconds
+            store,
+            query,
+            scratch,
+            about=about,
+            precision=precision,
+            visit_seconds=visit_seconds,
+            events_only=True,  # so that nothing is counted at two levels
         )
         deployments = {
             row["deploymentID"]: _as_text(row) | _own(precision, found.rule)
@@ -134,8 +140,8 @@ def _write(
             unnamed += row["taxonID"] == "" and row["scientificName"] == "Animalia"
             occurrences.add(in_order(row))
     with Table(folder / FILES[1], MULTIMEDIA) as multimedia:
-        for row in _multimedia(scratch.connection, deployments, about):
-            multimedia.add(row.values())
+        for media in _multimedia(scratch.connection, deployments, about):
+            multimedia.add(media)
     write_new(folder / FILES[2], meta_xml().encode())
     return unnamed
 
@@ -243,7 +249,7 @@ def _multimedia(
     connection: sqlite3.Connection,
     deployments: Mapping[str, Mapping[str, str]],
     about: Description,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[tuple[str, ...]]:
     """Yield the media files of each occurrence's event by deployment, time and name.
 
     The terms stand in the order of `MULTIMEDIA`.
@@ -254,25 +260,25 @@ def _multimedia(
         " ON seen.deploymentID = media.deploymentID AND seen.eventID = media.eventID"
         " ORDER BY media.deploymentID, timestamp, fileName, seen.rowid"
     )
-    for occurrence, *values in found:
-        row = dict(zip(FILED, values, strict=True))
-        marked = "marked as favorite" if row["favorite"].lower() in ("true", "1") else ""
-        yield {
-            "occurrenceID": occurrence,
-            "identifier": row["mediaID"],
-            "dc:type": "MovingImage" if "video" in row["fileMediatype"] else "StillImage",
-            "comments": " | ".join(filter(None, (marked, row["mediaComments"]))),
-            "dcterms:rights": about.media_licence,
-            "CreateDate": row["timestamp"],
-            "captureDevice": deployments[row["deploymentID"]]["cameraModel"],
-            "resourceCreationTechnique": TECHNIQUES.get(row["captureMethod"], ""),
-            "accessURI": row["filePath"],
-            "dc:format": row["fileMediatype"],
-            "serviceExpectation": _service(row),
-        }
+    for occurrence, deployment, time, _, media_id, method, path, is_public, kind, *said in found:
+        favorite, comments = said
+        marked = "marked as favorite" if favorite.lower() in ("true", "1") else ""
+        yield (
+            occurrence,
+            media_id,
+            "MovingImage" if "video" in kind else "StillImage",
+            " | ".join(filter(None, (marked, comments))),
+            about.media_licence,
+            time,
+            deployments[deployment]["cameraModel"],
+            TECHNIQUES.get(method, ""),
+            path,
+            kind,
+            _service(path, is_public),
+        )
 
 
-def _service(row: Mapping[str, str]) -> str:
-    if not row["filePath"].startswith(("http://", "https://")):
+def _service(path: str, is_public: str) -> str:
+    if not path.startswith(("http://", "https://")):
         return "local"
-    return "online" if row["filePublic"].lower() in ("true", "1") else "authenticate"
+    return "online" if is_public.lower() in ("true", "1") else "authenticate"

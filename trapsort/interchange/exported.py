@@ -13,6 +13,6 @@ class Exported:
     notes: tuple[str, ...] = ()
 
 
-def counted(number: int, noun: str) -> str:
-    """Return '1 photo' or '4,812 photos'."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return '1 photo' or '4,812 photos'; `plural` where it is not the noun with an s."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

@@ -12,6 +12,7 @@ from trapsort.interchange.exported import Exported, counted
 from trapsort.interchange.names import taxon_of
 from trapsort.interchange.place import check_free, check_place
 from trapsort.interchange.sites import Precisions, uncertainty_metres
+from trapsort.interchange.streamed import captures
 from trapsort.redlist import red_list
 from trapsort.reports.csv_file import encoded, write_whole
 
@@ -42,7 +43,7 @@ def export(
     def text() -> Iterator[str]:
         nonlocal photos, without
         yield '{"type": "FeatureCollection", "features": ['
-        for capture in store.captures(query, order="photo"):
+        for capture in captures(store, query, order="photo"):
             feature = _feature(capture, places, query.red_list)
             without += feature["geometry"] is None
             shown = json.dumps(feature, ensure_ascii=False, allow_nan=False)

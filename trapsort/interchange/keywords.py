@@ -7,6 +7,7 @@ JPEG it is an APP1 segment (XMP specification part 3, 1.1.3).
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from trapsort.interchange.media import original, write_new
 from trapsort.interchange.names import common_name, is_species, kind_of, taxon_of
 from trapsort.interchange.place import check_place, new_folder
 from trapsort.interchange.sites import plain_path
+from trapsort.interchange.streamed import captures
 
 if TYPE_CHECKING:
     from trapsort.store import SightingQuery, Store
@@ -37,6 +39,7 @@ SPACES = {
 }
 _HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 _PACKET = "<?xpacket begin='\ufeff' id='W5M0MpCehiHzreSzNTczkc9d'?>\n"  # the id is XMP's own
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 MOST_BYTES = 65_533 - len(_HEADER)  # an APP1 segment counts its own two length bytes
 
 
@@ -69,12 +72,13 @@ def export(
     with new_folder(
         target, force=force, is_ours=lambda path: path.suffix.lower() in suffixes
     ) as folder:
-        for capture in store.captures(query, order="path"):
-            place = folder / plain_path(paths.relative(capture))
+        sidecars = Sidecars(folder)
+        for capture in captures(store, query, order="path"):
+            name = plain_path(paths.relative(capture))
             if embed_into is None:
-                _write(place.with_name(f"{place.name}.xmp"), packet_of(capture))
-            elif place.suffix.lower() in suffixes:
-                write_new(place, with_xmp(original(capture), packet_of(capture)))
+                sidecars.add(f"{name}.xmp", packet_of(capture))
+            elif name.lower().endswith(suffixes):
+                write_new(folder / name, with_xmp(original(capture), packet_of(capture)))
             else:
                 others += 1
                 continue
@@ -161,12 +165,29 @@ def _printable(word: str) -> str:
     return "".join(each if each.isprintable() else "_" for each in word)
 
 
-def _write(path: Path, data: bytes) -> None:
-    # Synced all at once at the end: a million files, each on its own, take hours.
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True)
-    with path.open("xb") as file:
-        file.write(data)
+class Sidecars:
+    """Small new files below a folder; `_sync_all` makes them last.
+
+    All at once at the end, because a million files take hours each on its own; and by the plain
+    calls of the system, because Python's file objects take as long again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
+        self._made: set[str] = set()
+
+    def add(self, name: str, data: bytes) -> None:
+        """Write a file by its relative name, with forward slashes, and its folders."""
+        below = name.rpartition("/")[0]
+        if below not in self._made:
+            os.makedirs(f"{self._folder}/{below}", exist_ok=True)  # noqa: PTH103
+            self._made.add(below)
+        handle = os.open(f"{self._folder}/{name}", _NEW, 0o666)
+        try:
+            if os.write(handle, data) < len(data):  # the disk is full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(handle)
 
 
 def _sync_all() -> None:

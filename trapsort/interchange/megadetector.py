@@ -19,6 +19,7 @@ from trapsort.interchange.card_paths import CardPaths
 from trapsort.interchange.exported import Exported
 from trapsort.interchange.names import answer_of, common_name, is_species, kind_of, taxon_of
 from trapsort.interchange.place import check_free, check_place
+from trapsort.interchange.streamed import captures
 from trapsort.reports.csv_file import encoded, write_whole
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class _Writer:
         yield f',\n"classification_category_descriptions": {json.dumps(described)}\n}}\n'
 
     def _images(self, store: Store, query: SightingQuery) -> Iterator[dict[str, Any]]:
-        for capture in store.captures(query, order="path"):
+        for capture in captures(store, query, order="path"):
             self.photos += 1
             yield {"file": self.paths.relative(capture), "detections": self._detections(capture)}
         if _is_everything(query):

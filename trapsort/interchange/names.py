@@ -84,8 +84,11 @@ def answer_of(capture: Capture) -> Answer | None:
     """Return the model's answer that the sighting shows; None where a person said it."""
     if capture.reviewed:
         return None
-    said = (each for each in capture.answers if each.label == capture.label)
-    return next((each for each in said if each.probability == capture.probability), None)
+    label, probability = capture.label, capture.probability
+    for each in capture.answers:
+        if each.label == label and each.probability == probability:
+            return each
+    return None
 
 
 def calibrated(answer: Answer | Joint | None) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -130,6 +131,9 @@ def _swap(part: Path, out: Path) -> None:
         shutil.rmtree(old)
 
 
+_QUOTED = re.compile(r'["\r\n]')  # what makes a cell one in quotes, beside the comma
+
+
 class Table:
     """A CSV file that is being written row by row: RFC 4180, `\\n` line ends, UTF-8.
 
@@ -150,6 +154,19 @@ class Table:
     def add_all(self, rows: Sequence[Iterable[Any]]) -> None:
         """Write rows."""
         self._writer.writerows(rows)
+        self.rows += len(rows)
+
+    def add_texts(self, rows: Sequence[Sequence[str]]) -> None:
+        """Write rows whose cells are all text: the same bytes as `add_all`, several times faster.
+
+        Most rows need no quotes, which shows in the whole line at once; cell by cell it is long.
+        """
+        for row in rows:
+            line = ",".join(row)
+            if line.count(",") == len(row) - 1 and not _QUOTED.search(line):
+                self._file.write(f"{line}\n")
+            else:
+                self._writer.writerow(row)
         self.rows += len(rows)
 
     def __enter__(self) -> Self:

@@ -15,6 +15,7 @@ from trapsort.interchange.card_paths import CardPaths
 from trapsort.interchange.exported import Exported
 from trapsort.interchange.names import common_name, taxon_of
 from trapsort.interchange.place import check_free, check_place
+from trapsort.interchange.streamed import captures
 from trapsort.interchange.table_text import exact_line
 from trapsort.reports.csv_file import write_lines
 
@@ -84,7 +85,7 @@ def export(
 
     def lines() -> Iterator[str]:
         yield exact_line((*NAMING, *columns))
-        yield from map(line, store.captures(query, order="path"))
+        yield from map(line, captures(store, query, order="path"))
 
     write_lines(out, lines())
     note = f"the image set's root folder is {paths.base}"

@@ -14,12 +14,14 @@ from trapsort.interchange.exported import Exported
 from trapsort.interchange.names import taxon_of
 from trapsort.interchange.place import check_free, check_place, sync, told
 from trapsort.interchange.sites import Sites
+from trapsort.interchange.streamed import captures
 from trapsort.redlist import COLOURS, red_list
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
-    from xlsxwriter.worksheet import Worksheet
+    from xlsxwriter.format import Format
 
+    from trapsort.interchange.xlsx_rows import RowSheet
     from trapsort.store import SightingQuery, Store
     from trapsort.store.captures import Capture
 
@@ -99,7 +101,7 @@ class _Book:
         stations: dict[str, set[str]] = {}
 
         def rows() -> Iterator[tuple[Any, ...]]:
-            for capture in store.captures(query, order="deployment"):
+            for capture in captures(store, query, order="deployment"):
                 if capture.time is not None:
                     sites.of_photo(capture).add(capture)
                 label = capture.label or ""
@@ -143,22 +145,22 @@ class _Book:
     def _write(self, name: str, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
         """Write rows to a sheet, and to further ones where it is full."""
         sheet, number, at = self._sheet(name, columns), 1, 1
+        coloured = columns.index("iucn") if "iucn" in columns else None
+        plain: tuple[Format | None, ...] = (None,) * len(columns)
         for row in rows:
             if at == MOST_ROWS:
                 number += 1
                 sheet, at = self._sheet(f"{name} {number}", columns), 1
-            for place, value in enumerate(row):
-                if value is None or value == "":
-                    continue
-                if isinstance(value, str):
-                    colour = self._colours.get(value) if columns[place] == "iucn" else None
-                    sheet.write_string(at, place, value, colour)
-                else:
-                    sheet.write_number(at, place, value)
+            formats = plain
+            if coloured is not None and row[coloured] in self._colours:
+                formats = (*plain[:coloured], self._colours[row[coloured]], *plain[coloured + 1 :])
+            sheet.add_row(at, row, formats)
             at += 1
 
-    def _sheet(self, name: str, columns: Sequence[str]) -> Worksheet:
-        sheet = self._book.add_worksheet(name)
+    def _sheet(self, name: str, columns: Sequence[str]) -> RowSheet:
+        from trapsort.interchange.xlsx_rows import RowSheet
+
+        sheet: RowSheet = self._book.add_worksheet(name, RowSheet)
         sheet.freeze_panes(1, 0)
         for place, column in enumerate(columns):
             sheet.set_column(place, place, WIDTHS.get(column, USUAL_WIDTH))

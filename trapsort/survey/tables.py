@@ -14,12 +14,13 @@ from trapsort.errors import InputError
 from trapsort.survey import accumulation as accumulations
 from trapsort.survey import rates as rates_of
 from trapsort.survey.activity import bandwidth, curve, time_of_day
-from trapsort.survey.effort import DEFINITIONS
+from trapsort.survey.effort import DEFINITIONS, by_station_and_period, in_unit
 from trapsort.survey.events import record_table
 from trapsort.survey.histories import detection_history
 from trapsort.survey.overlap import bootstrap as bootstrapped
 from trapsort.survey.overlap import confidence
 from trapsort.survey.overlap import overlap as overlap_of
+from trapsort.survey.rows import within
 from trapsort.survey.study import Study
 from trapsort.survey.summary import captures
 from trapsort.survey.sun import sun_time_of_day
@@ -78,17 +79,29 @@ def events(study: Study) -> Table:
     )
 
 
-def effort(study: Study) -> Table:
-    """Days of effort by station, and how many of its days the station worked."""
+def effort(study: Study, *, unit: str = "day", period: str | None = None) -> Table:
+    """Effort by station, and how many of its days the station worked; or by station and period."""
+    if period is not None:
+        return _effort_by_period(study, unit, period)
     matrix, definition = study.operation(), study.choices.effort
     days = {
-        "effort": study.effort,
+        "effort": in_unit(study.effort, unit),
+        "unit": unit,
         "days_set_up": matrix.notna().sum(axis=1),
         "days_active": (matrix > 0).sum(axis=1),
         "days_inactive": (matrix == 0).sum(axis=1),
     }
     table = pd.DataFrame(days).rename_axis("station").reset_index()
     return Table(table.assign(definition=definition), (_effort_note(study),))
+
+
+def _effort_by_period(study: Study, unit: str, period: str) -> Table:
+    chosen = study.choices
+    inside = within(study.deployments, chosen.since, chosen.until)
+    table = by_station_and_period(inside, study.operation(), period, definition=chosen.effort)
+    first = table["period"].dt.strftime("%Y-%m-%d")
+    table = table.assign(period=first, effort=in_unit(table["effort"], unit), unit=unit)
+    return Table(table.assign(definition=chosen.effort), (_effort_note(study),))
 
 
 def _effort_note(study: Study) -> str:

@@ -58,7 +58,13 @@ def _clock() -> Any:
 def _dates(axes: Axes) -> None:
     locator = _clock().AutoDateLocator(minticks=3, maxticks=8)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(_clock().ConciseDateFormatter(locator))
+    text = _clock().ConciseDateFormatter(
+        locator,
+        formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S"],  # of each a month, not of the last
+        zero_formats=["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
+        offset_formats=["", "%Y", "%Y", "%Y", "%Y", "%Y"],
+    )
+    axes.xaxis.set_major_formatter(text)
 
 
 def step_of(days: int) -> tuple[str, str]:

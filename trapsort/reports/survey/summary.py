@@ -184,6 +184,8 @@ def _looked(survey: Survey) -> str:
     models = f" ({joined(survey.models)})" if survey.models else ""
     if not reviewed:
         return f"Nobody has looked at these photos: the model{models} named all of them."
+    if reviewed == len(survey.records):
+        return "People have named all of these photos."
     return (
         f"A person has named {counted(reviewed, 'photo')} of these ({share:.0%}); the others were "
         f"named by the model{models} where it was sure enough."
