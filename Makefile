@@ -17,22 +17,30 @@ SHARED ?= ../shared/data
 DEMO := build/recipes
 WEIGHTS := $(if $(wildcard $(SHARED)/weights),$(SHARED)/weights,none)
 
-SHOWN := $(if $(filter-out none,$(WEIGHTS)),show-iucn11) show-iucn11-published show-rare-families \
-    show-rare-binary show-three-animals
+# The longest first, so that no processor is idle at the end.
+SHOWN := $(if $(filter-out none,$(WEIGHTS)),show-iucn11) show-iucn11-published show-iucn11-trio \
+    show-rare-families show-rare-binary show-vgg16-small show-three-animals
+
+TRAIN = $(DEV)/$(BIN)/python -m training
+DEMONSTRATED = --small --recipe training/recipes/$(1).toml --data $(DEMO)/data/$(2) \
+    --weights $(WEIGHTS) --out $(DEMO)/$(1)
 
 define recipe
-$(DEV)/$(BIN)/python -m training all --small --recipe training/recipes/$(1).toml \
-    --data $(DEMO)/data/$(2) --weights $(WEIGHTS) --out $(DEMO)/$(1)
+$(TRAIN) all $(DEMONSTRATED)
 $(DEV)/$(BIN)/python -m trapsort classify $(DEMO)/data/species11/Lion \
     --bundle $(DEMO)/$(1)/export/$(1)-0.1.0
 endef
 
 # Its members' weights are files, so there is no demonstration without them.
 define ensemble
-$(DEV)/$(BIN)/python -m training all --small --recipe training/recipes/$(1).toml \
-    --data $(DEMO)/data --weights $(WEIGHTS) --out $(DEMO)/$(1) --exports $(DEMO)/$(1)/export
+$(TRAIN) all $(DEMONSTRATED) --exports $(DEMO)/$(1)/export
 $(DEV)/$(BIN)/python -m trapsort classify $(DEMO)/data/species11/Lion \
     --bundle $(DEMO)/$(1)/export/$(1)-0.1.0
+endef
+
+# Its convolutions in 8 bits, and what that changes.
+define quantised
+$(TRAIN) quantise $(DEMONSTRATED)
 endef
 
 SOURCES := $(shell find trapsort exports -type f -not -name '*.pyc' 2>/dev/null)
@@ -63,14 +71,15 @@ docs: $(DEV)/installed
 faults: $(DEV)/installed
 	$(DEV)/$(BIN)/python -m tests.faults $(FAULTS)
 
+# About half an hour. The first line gives the figures of docs/performance.md; to write them there:
+# make bench BENCH='--write docs/performance.md'
 bench: $(DEV)/installed
-	$(DEV)/$(BIN)/python -m bench
-	$(DEV)/$(BIN)/python -m bench web
-	$(DEV)/$(BIN)/python -m bench export
+	$(DEV)/$(BIN)/python -m bench $(BENCH)
+	$(DEV)/$(BIN)/python -m bench web export record cluster
 
 # The shipped bundle, whole: hours, and photographs below SHARED.
 train: $(DEV)/installed
-	$(DEV)/$(BIN)/python -m training all --recipe training/recipes/iucn11.toml --data $(SHARED)
+	$(TRAIN) all --recipe training/recipes/iucn11.toml --data $(SHARED)
 
 # Every recipe, end to end on a few small photos, then what its bundle says of some; two at a time.
 # SHARED's photos, or drawn ones where it is absent; see docs/howto/recipes.md.
@@ -90,6 +99,13 @@ show-rare-binary:
 
 show-iucn11-published:
 	$(call recipe,iucn11-published,)
+
+show-iucn11-trio:
+	$(call recipe,iucn11-trio,)
+
+show-vgg16-small:
+	$(call recipe,vgg16-small,)
+	$(call quantised,vgg16-small,)
 
 show-rare-families:
 	$(call recipe,rare-families,rare-species)

@@ -1,4 +1,4 @@
-"""Times several ways of doing the same work side by side, and shows what came out."""
+"""Times several ways of doing the same work side by side, in turn, on a machine that it names."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+
+MIN_REPEATS = 5  # a median of fewer says little
 
 PACKAGES = (
     "trapsort",
@@ -27,30 +29,36 @@ PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to do the work: `run` does it once after `prepare`, which is not timed.
+    """One way to do the work: `run` does it once for `images`, after `prepare`, not timed.
 
     Where `run` is None, `missing` says why.
     """
 
     name: str
     what: str
+    images: int
     run: Callable[[], None] | None
     missing: str = ""
     prepare: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What a way reached, in images/s; the ratio is that of the medians, 1 for the first way."""
+class Timing:
+    """Seconds by the clock on the wall, and of processors' work in all threads, of one repeat."""
 
-    way: str
-    what: str
-    median: float | None
-    slowest: float | None
-    fastest: float | None
-    milliseconds_per_image: float | None
-    ratio: float | None
-    note: str
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What a way reached: medians of its repeats, and the slowest and the fastest of them."""
+
+    images_per_second: float
+    slowest: float
+    fastest: float
+    milliseconds: float
+    cpu_milliseconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,71 +72,65 @@ class Machine:
     versions: dict[str, str]
     load: float | None
 
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A whole run of the benchmark."""
-
-    photos: int
-    megapixels: float
-    megabytes_per_photo: float
-    repeats: int
-    model: str
-    machine: Machine
-    rows: tuple[Row, ...]
-
     def as_dict(self) -> dict[str, object]:
-        """Return what `--format json` prints."""
+        """Return what JSON shows."""
         return asdict(self)
+
+    @property
+    def sentence(self) -> str:
+        """The processor and how busy it was, then the versions, on two lines."""
+        busy = "" if self.load is None else f", load {self.load} at the start"
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        first = f"{self.cpu}, {self.cores} cores, {self.system}{busy}"
+        return f"{first}\nPython {self.python}, {versions}"
 
 
 def interleave(
-    ways: Sequence[Way], repeats: int, clock: Callable[[], float] = time.perf_counter
-) -> dict[str, list[float]]:
-    """Return the seconds of each way's repeats, taken in turn.
+    ways: Sequence[Way],
+    repeats: int,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    cpu_clock: Callable[[], float] = time.process_time,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> dict[str, list[Timing]]:
+    """Return what each way's repeats took, taken in turn; names of ways differ.
 
     Once each beforehand without a clock, for what is done only the first time. Then a round a
     repeat, each beginning with another way, so that a machine that slows down slows all alike.
+    `on_step` hears of each run beforehand.
     """
-    able = [(way.name, way.prepare, way.run) for way in ways if way.run is not None]
-    seconds: dict[str, list[float]] = {name: [] for name, _, _ in able}
+    able = [(way, way.run) for way in ways if way.run is not None]
+    taken: dict[str, list[Timing]] = {way.name: [] for way, _ in able}
     for turn in range(-1, repeats):
         start = max(turn, 0) % len(able)
-        for name, prepare, run in able[start:] + able[:start]:
-            prepare()
-            began = clock()
+        for way, run in able[start:] + able[:start]:
+            on_step(f"{way.name}, " + ("to warm up" if turn < 0 else f"{turn + 1} of {repeats}"))
+            way.prepare()
+            began, cpu_began = clock(), cpu_clock()
             run()
-            ended = clock()
+            ended, cpu_ended = clock(), cpu_clock()
             if turn >= 0:
-                seconds[name].append(ended - began)
-    return seconds
+                taken[way.name].append(Timing(ended - began, cpu_ended - cpu_began))
+    return taken
 
 
-def summarise(ways: Sequence[Way], seconds: dict[str, list[float]], images: int) -> tuple[Row, ...]:
-    """Return one row a way; the first way is what the others are compared with."""
-    base = seconds.get(ways[0].name)
-    rows = []
-    for way in ways:
-        taken = seconds.get(way.name)
-        if taken is None:
-            note = f"not measured: {way.missing}"
-            rows.append(Row(way.name, way.what, None, None, None, None, None, note))
-            continue
-        median = statistics.median(taken)
-        ratio = statistics.median(base) / median if base else None
-        rows.append(
-            Row(
-                way.name,
-                way.what,
-                images / median,
-                images / max(taken),
-                images / min(taken),
-                median / images * 1000,
-                ratio,
-                "",
-            )
-        )
-    return tuple(rows)
+def steps(ways: Sequence[Way], repeats: int) -> int:
+    """How many runs `interleave` makes, those to warm up among them."""
+    return sum(way.run is not None for way in ways) * (repeats + 1)
+
+
+def reached(timings: Sequence[Timing], images: int) -> Reached:
+    """Sum up the repeats of a way that did `images` each time."""
+    walls = [each.wall for each in timings]
+    median = statistics.median(walls)
+    cpu = statistics.median(each.cpu for each in timings)
+    return Reached(
+        images_per_second=images / median,
+        slowest=images / max(walls),
+        fastest=images / min(walls),
+        milliseconds=median / images * 1000,
+        cpu_milliseconds=cpu / images * 1000,
+    )
 
 
 def this_machine() -> Machine:
@@ -161,34 +163,3 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
         if key.strip() in ("model name", "Model"):
             return value.strip()
     return platform.processor() or platform.machine()
-
-
-def print_table(result: Result) -> None:
-    """Print the rows, and below them what they were measured on."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{result.photos} photos of {result.megapixels:.1f} megapixels")
-    table.add_column("way")
-    for column in ("images/s", "slowest", "fastest", "ms/image", "ratio"):
-        table.add_column(column, justify="right")
-    for row in result.rows:
-        figures = (row.median, row.slowest, row.fastest, row.milliseconds_per_image)
-        cells = ["-" if figure is None else f"{figure:.1f}" for figure in figures]
-        cells.append("-" if row.ratio is None else f"{row.ratio:.2f}x")
-        table.add_row(row.way, *cells)
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(table)
-    for row in result.rows:
-        note = f"; {row.note}" if row.note else ""
-        console.print(f"{row.way}: {row.what}{note}", markup=False)
-    machine = result.machine
-    busy = "" if machine.load is None else f", load {machine.load} at the start"
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    console.print(
-        f"medians of {result.repeats} interleaved repeats, "
-        f"{result.megabytes_per_photo:.1f} MB a photo, model {result.model}\n"
-        f"{machine.cpu}, {machine.cores} cores, {machine.system}{busy}\n"
-        f"Python {machine.python}, {versions}",
-        markup=False,
-    )

@@ -1,12 +1,15 @@
-"""The three ways that are measured: as published, trapsort, and decoding alone."""
+"""The ways that are measured: as published, trapsort, and decoding alone."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -18,17 +21,17 @@ from bench.measure import Way
 from trapsort.bundle import Bundle
 from trapsort.ensemble import Classifier
 from trapsort.pipeline import ingest
+from trapsort.session import Session, open_session
+from trapsort.settings import cores
 from trapsort.store import Store
 
-PUBLISHED = (
-    "published",
-    "full decode, bicubic to 224, MD5, pHash of the original, Keras predict by 32, one by one",
-)
-TRAPSORT = "trapsort", "the whole pipeline into a fresh SQLite database"
-EVERYONE = "no cascade", "the same, every member asked of every photo"
-FLOOR = "floor", "nothing but reading and JPEG decode at 1/8 scale, one thread"
 SIDE = 224
 KERAS_BATCH = 32
+ONE_BY_ONE = 8  # photos a round of the slowest way: what it takes for one does not depend on it
+
+TRAPSORT, EVERYONE = "trapsort", "trapsort, no cascade"
+FLOOR = f"floor, {cores()} threads" if cores() > 1 else "floor"
+FLOOR_ALONE = "floor, 1 thread"
 
 
 class Member(Protocol):
@@ -38,30 +41,67 @@ class Member(Protocol):
         """Return the probabilities of a batch, uint8 (N, 224, 224, 3) RGB."""
 
 
-def published_way(paths: Sequence[Path], bundle: Bundle) -> Way:
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all ways work on: the photos of a folder, the bundle, and room for databases.
+
+    `stack` closes what a way opens; `kept` holds what several ways share.
+    """
+
+    folder: Path
+    paths: Sequence[Path]
+    bundle: Bundle
+    scratch: Path
+    stack: ExitStack
+    kept: dict[str, list[Member]] = field(default_factory=dict)
+
+
+def published(setting: Setting, batch: int, *, decodes: int = 1) -> Way:
     """Return what the published program does with each photo, with the members of the bundle.
 
     The members are rebuilt in Keras without trained weights, which take as long as trained ones.
-    In its favour: one decode serves the pixels and the hash, and nothing is written anywhere.
+    In its favour: nothing is written anywhere, and unless `decodes` is 2, one decode serves the
+    pixels and the hash.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    twice = ", 2 decodes" if decodes == 2 else ""
+    name = f"published, by {batch}{twice}"
+    for_both = "one for the hash and one for the pixels" if twice else "one for hash and pixels"
+    what = (
+        f"MD5, full decode ({for_both}), pHash of the original, bicubic to {SIDE},"
+        f" Keras predict by {batch}, photo after photo"
+    )
+    photos = setting.paths if batch > 1 else setting.paths[:ONE_BY_ONE]
+    if batch > 1:
+        photos = photos[:batch]
     try:
-        from training.backbones import BACKBONES
-        from training.export import keras_members
+        members = _members(setting)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "training":
             raise
-        return Way(*PUBLISHED, None, f"{error.name} is not installed (pip install '.[train]')")
-    backbones = [backbone_of(name, BACKBONES) for name in bundle.members]
-    members: list[Member] = keras_members(backbones, len(bundle.labels))
+        missing = f"{error.name} is not installed (pip install '.[train]')"
+        return Way(name, what, len(photos), None, missing)
 
     def run() -> None:
-        for start in range(0, len(paths), KERAS_BATCH):
-            batch = np.stack([_prepared(path) for path in paths[start : start + KERAS_BATCH]])
+        for start in range(0, len(photos), batch):
+            part = photos[start : start + batch]
+            pixels = np.stack([_prepared(path, decodes) for path in part])
             for member in members:
-                member.predict(batch, verbose=0)
+                member.predict(pixels, verbose=0)
 
-    return Way(*PUBLISHED, run)
+    return Way(name, what, len(photos), run)
+
+
+def _members(setting: Setting) -> list[Member]:
+    """The bundle's members in Keras, made once; raises ModuleNotFoundError without Keras."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it tells of each graph that it traces
+    from training.backbones import BACKBONES
+    from training.export import keras_members
+
+    if "members" not in setting.kept:
+        backbones = [backbone_of(name, BACKBONES) for name in setting.bundle.members]
+        setting.kept["members"] = keras_members(backbones, len(setting.bundle.labels))
+    return setting.kept["members"]
 
 
 def backbone_of(member: str, backbones: Iterable[str]) -> str:
@@ -76,7 +116,7 @@ def backbone_of(member: str, backbones: Iterable[str]) -> str:
     raise ValueError(f"member {member!r} is named after no known backbone")
 
 
-def _prepared(path: Path) -> npt.NDArray[np.uint8]:
+def _prepared(path: Path, decodes: int) -> npt.NDArray[np.uint8]:
     import imagehash
 
     data = path.read_bytes()
@@ -84,54 +124,89 @@ def _prepared(path: Path) -> npt.NDArray[np.uint8]:
     with Image.open(io.BytesIO(data)) as image:
         pixels = image.convert("RGB")
     imagehash.phash(pixels)
+    if decodes == 2:
+        with Image.open(io.BytesIO(data)) as image:
+            pixels = image.convert("RGB")
     return np.asarray(pixels.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
-def trapsort_way(
-    folder: Path,
-    count: int,
-    classifier: Classifier,
-    scratch: Path,
-    stack: ExitStack,
-    named: tuple[str, str] = TRAPSORT,
-) -> Way:
-    """Return the ingest of `folder`, each time into a new database below `scratch`.
+def trapsort_way(setting: Setting, workers: int | None = None) -> Way:
+    """Return the ingest of the folder, each time into a new database; a worker a core if not said.
 
-    Making the database is done once in a user's life, so it is not timed; `stack` closes it.
+    Making the database is done once in a user's life, so it is not timed.
     """
-    stores: list[Store] = []
-
-    def prepare() -> None:
-        path = (scratch / f"{named[0]}-{len(stores)}.sqlite3").as_posix()
-        stores.append(stack.enter_context(Store.open(f"sqlite:///{path}")))
-
-    def run() -> None:
-        account = ingest(folder, store=stores[-1], classifier=classifier)
-        if account.recorded != count:
-            raise RuntimeError(f"{count} photos should have been recorded: {account.sentence}")
-
-    return Way(*named, run, prepare=prepare)
+    name = TRAPSORT if workers is None else f"{TRAPSORT}, workers: {workers}"
+    session = open_session(setting.bundle)
+    what = (
+        "the whole pipeline into a fresh SQLite database, "
+        f"workers: {workers or cores()}, precision: {session.precision}"
+    )
+    return _ingest(setting, name, what, session, workers)
 
 
-def everyone_way(folder: Path, count: int, bundle: Bundle, scratch: Path, stack: ExitStack) -> Way:
+def everyone_way(setting: Setting) -> Way:
     """Return the same with all members asked of every photo: the most that a card can cost."""
+    what = "the same, every member asked of every photo in single precision"
     try:
         from training.evaluate import open_everyone
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "training":
             raise
-        return Way(*EVERYONE, None, f"{error.name} is not installed (pip install '.[train]')")
-    classifier = Classifier(bundle, open_everyone(bundle))
-    return trapsort_way(folder, count, classifier, scratch, stack, EVERYONE)
+        missing = f"{error.name} is not installed (pip install '.[train]')"
+        return Way(EVERYONE, what, len(setting.paths), None, missing)
+    return _ingest(setting, EVERYONE, what, open_everyone(setting.bundle))
 
 
-def floor_way(paths: Sequence[Path]) -> Way:
-    """Return the least that must be done: reading and the cheapest decode that JPEG allows."""
+def _ingest(
+    setting: Setting, name: str, what: str, session: Session, workers: int | None = None
+) -> Way:
+    classifier = Classifier(setting.bundle, session)
+    stores: list[Store] = []
+
+    def prepare() -> None:
+        path = (setting.scratch / f"{name}-{len(stores)}.sqlite3").as_posix()
+        stores.append(setting.stack.enter_context(Store.open(f"sqlite:///{path}")))
 
     def run() -> None:
-        for path in paths:
-            with Image.open(io.BytesIO(path.read_bytes())) as image:
-                image.draft("RGB", (image.width // 8, image.height // 8))
-                image.load()
+        store = stores[-1]
+        account = ingest(setting.folder, store=store, classifier=classifier, workers=workers)
+        if account.recorded != len(setting.paths):
+            raise RuntimeError(f"{len(setting.paths)} photos were to come: {account.sentence}")
 
-    return Way(*FLOOR, run)
+    return Way(name, what, len(setting.paths), run, prepare=prepare)
+
+
+def floor_way(setting: Setting, threads: int | None = None) -> Way:
+    """Return the least that must be done: reading and the cheapest decode that JPEG allows.
+
+    By as many threads as trapsort has workers where none are given.
+    """
+    count = threads or cores()
+    name = FLOOR if threads is None else FLOOR_ALONE
+    what = "nothing but reading and JPEG decode at 1/8 scale"
+
+    def run() -> None:
+        with ThreadPoolExecutor(count) as pool:
+            for _ in pool.map(smallest, setting.paths):
+                pass
+
+    return Way(name, what, len(setting.paths), run)
+
+
+def smallest(path: Path) -> None:
+    """Read a JPEG file and decode it at 1/8 scale."""
+    with Image.open(io.BytesIO(path.read_bytes())) as image:
+        image.draft("RGB", (image.width // 8, image.height // 8))
+        image.load()
+
+
+WAYS: dict[str, Callable[[Setting], Way]] = {
+    "published-32": lambda setting: published(setting, KERAS_BATCH),
+    "published-32-twice": lambda setting: published(setting, KERAS_BATCH, decodes=2),
+    "published-1": lambda setting: published(setting, 1),
+    "trapsort": trapsort_way,
+    "everyone": everyone_way,
+    "floor": floor_way,
+    "floor-1": lambda setting: floor_way(setting, 1),
+}
+"""Every way, the published one first: it is what the others are compared with."""
