@@ -43,8 +43,19 @@ def decoded() -> int:
     return DECODED
 
 
-examine.decode = decode
-examine.read_content = read
-apart.decode = decode
-CODE = "from tests import cluster_site; from trapsort.cluster.apart import main; main()"
-apart.PROGRAM = [sys.executable, "-c", CODE]
+CODE = "from tests import cluster_site as s; s.arm(); import trapsort.cluster.apart as a; a.main()"
+    "from tests import cluster_site as s; s.arm(); from trapsort.cluster.apart import main; main()"
+)
+
+
+def arm() -> None:
+    """Change this process, which is a worker's and not that of the tests."""
+    examine.decode = decode
+    examine.read_content = read
+    apart.decode = decode
+    apart.PROGRAM = [sys.executable, "-c", CODE]
+
+
+def dask_setup(_worker: object) -> None:
+    """Called by Dask in a worker that was told to load this module first."""
+    arm()
