@@ -56,7 +56,7 @@ card:
 	@test -n "$(CARD)" || { echo 'name the card: make watch CARD=/path/of/the/card' >&2; exit 2; }
 
 test: check
-	$(DEV)/$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(DEV)/$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 check: $(DEV)/installed
 	$(DEV)/$(BIN)/ruff check

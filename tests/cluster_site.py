@@ -44,8 +44,6 @@ def decoded() -> int:
 
 
 CODE = "from tests import cluster_site as s; s.arm(); import trapsort.cluster.apart as a; a.main()"
-    "from tests import cluster_site as s; s.arm(); from trapsort.cluster.apart import main; main()"
-)
 
 
 def arm() -> None:

@@ -18,9 +18,18 @@ NEEDS_POSTGRESQL = "TRAPSORT_NEEDS_POSTGRESQL" in os.environ
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+SLOW = ("training", "test_docs.py", "faults", "web")
+"""Folders and files whose tests take longest, the slowest first."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slowest, so that no process ends minutes after the others."""
-    items.sort(key=lambda item: "training" not in item.path.parts)
+
+    def rank(item: pytest.Item) -> int:
+        parts = item.path.relative_to(PROJECT).parts
+        return min((SLOW.index(part) for part in parts if part in SLOW), default=len(SLOW))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(autouse=True)

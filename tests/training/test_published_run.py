@@ -27,7 +27,6 @@ from trapsort.errors import InputError, SettingsError
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # TensorFlow's, Keras's and tf2onnx's own
-    pytest.mark.xdist_group("published"),  # one run for all, not one a process
 ]
 
 STACKED = (

@@ -28,7 +28,6 @@ from training.__main__ import main
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Keras's and TensorFlow's own
-    pytest.mark.xdist_group("small"),  # one run for all, not one a process
 ]
 
 PROJECT = Path(__file__).parents[2]
