@@ -40,12 +40,6 @@ class Backbone:
     first_trained: str | None = None
 
 
-def _round_channels(channels: float) -> int:
-    """Channels to the multiple of 8 nearest below, as MobileNet and EfficientNet round them."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
-
-
 # (kernel, repeats, channels out, expansion, stride): EfficientNet-B0's stages,
 # Tan and Le 2019, table 1; Lite0 keeps them and drops squeeze-and-excitation.
 _STAGES = (

@@ -80,6 +80,7 @@ def test_what_the_models_were_shown_stands_in_until_the_card_is_back(
     (path,) = cache.glob("*/*")
     before = path.stat()
     previews.keep(digest, Image.new("RGB", (80, 60), "blue"))  # the first stays
+    previews.keep("ab" * 32, Image.new("RGBA", (80, 60)))  # no JPEG can hold it: the photo counts
     assert path.stat() == before
     address = "/api/v1/photos/1/image?size="
     away = on_card.card.rename(tmp_path / "away")

@@ -99,10 +99,11 @@ class Thumbnails:
         """
         if any(self.has(sha256, kind) for kind in (PREVIEW, LARGE)):
             return
-        if max(picture.size) > LARGE:
-            picture = picture.copy()
-            picture.thumbnail((LARGE, LARGE))
-        self.put(sha256, PREVIEW, jpeg(picture, PREVIEW_QUALITY))
+        with suppress(OSError, ValueError, MemoryError):  # a preview must never cost its photo
+            if max(picture.size) > LARGE:
+                picture = picture.copy()
+                picture.thumbnail((LARGE, LARGE))
+            self.put(sha256, PREVIEW, jpeg(picture, PREVIEW_QUALITY))
 
     def make(
         self,
