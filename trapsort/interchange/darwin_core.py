@@ -8,7 +8,7 @@ that nothing is counted at two levels.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -42,6 +42,15 @@ from trapsort.interchange.place import Table, check_place, new_folder
 
 if TYPE_CHECKING:
     from trapsort.store import SightingQuery, Store
+
+OF_EVENTS = (
+    *("occurrenceID", "individualCount", "sex", "lifeStage", "behavior", "occurrenceRemarks"),
+    *("organismID", "eventID", "eventDate", "eventRemarks", "identifiedBy", "dateIdentified"),
+    *("identificationVerificationStatus", "identificationRemarks", "taxonID", "scientificName"),
+)
+"""Terms that each occurrence has of its own; those of its place and of the archive are shared."""
+
+DEPLOYMENT, OBSERVATION = OBSERVED.index("deploymentID"), OBSERVED.index("observationID")
 
 
 def export(
@@ -133,25 +142,20 @@ def _write(
 ) -> int:
     """Write the files of an archive; return how many occurrences have no name."""
     scratch.finish()
-    in_order = itemgetter(*OCCURRENCE)
-    unnamed = 0
     with Table(folder / FILES[0], OCCURRENCE) as occurrences:
-        for row in _occurrences(scratch.connection, deployments, about):
-            unnamed += row["taxonID"] == "" and row["scientificName"] == "Animalia"
-            occurrences.add(in_order(row))
+        occurrences.add_texts(_occurrences(scratch.connection, deployments, about))
     with Table(folder / FILES[1], MULTIMEDIA) as multimedia:
-        for media in _multimedia(scratch.connection, deployments, about):
-            multimedia.add(media)
+        multimedia.add_texts(_multimedia(scratch.connection, deployments, about))
     write_new(folder / FILES[2], meta_xml().encode())
-    return unnamed
+    return scratch.unnamed()
 
 
 def _occurrences(
     connection: sqlite3.Connection,
     deployments: Mapping[str, Mapping[str, str]],
     about: Description,
-) -> Iterator[dict[str, Any]]:
-    """Yield occurrences by deployment and start."""
+) -> Iterator[tuple[str, ...]]:
+    """Yield occurrences by deployment and start, their terms in the order of `OCCURRENCE`."""
     dataset = {
         "type": "Image",
         "license": about.licence,
@@ -166,21 +170,26 @@ def _occurrences(
         "geodeticDatum": "EPSG:4326",
         "kingdom": "Animalia",
     }
-    places = {name: _place(row) for name, row in deployments.items()}
+    shared = tuple(name for name in OCCURRENCE if name not in OF_EVENTS)
+    in_order = itemgetter(*map((*shared, *OF_EVENTS).index, OCCURRENCE))
+    places = {}
+    for name, deployment in deployments.items():
+        terms, remarks = _place(deployment)
+        terms = dataset | terms
+        places[name] = tuple(map(terms.__getitem__, shared)), remarks
     found = connection.execute(
         f"SELECT {', '.join(OBSERVED)} FROM seen"  # noqa: S608 - our own names
         " ORDER BY deploymentID, eventStart, rowid"
     )
-    for values in found:
-        row = dict(zip(OBSERVED, values, strict=True))
-        if row["deploymentID"] not in places:
+    for row in found:
+        if row[DEPLOYMENT] not in places:
             raise InputError(
-                f"observation {row['observationID']} belongs to the deployment"
-                f" {row['deploymentID']}, which is not there",
+                f"observation {row[OBSERVATION]} belongs to the deployment {row[DEPLOYMENT]},"
+                " which is not there",
                 "make the package again",
             )
-        place, remarks = places[row["deploymentID"]]
-        yield {**dataset, **place, **_occurrence(row, remarks, about.taxon_ids)}
+        of_place, remarks = places[row[DEPLOYMENT]]
+        yield in_order(of_place + _of_event(row, remarks, about.taxon_ids))
 
 
 def _precision(degrees: str) -> dict[str, str]:
@@ -214,35 +223,34 @@ def _place(row: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, str]]:
     return terms, (begin, " | ".join(filter(None, (row["deploymentComments"], rule))))
 
 
-def _occurrence(
-    row: Mapping[str, str], remarks: tuple[str, str], taxon_ids: Mapping[str, str]
-) -> dict[str, str]:
-    start, end, name = row["eventStart"], row["eventEnd"], row["scientificName"]
-    method, certainty = row["classificationMethod"], row["classificationProbability"]
-    tags = row["observationTags"]
+def _of_event(
+    row: Sequence[str], remarks: tuple[str, str], taxon_ids: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return the terms of `OF_EVENTS` for a row of `OBSERVED`."""
+    _, start, end, observation, event, name, count, sex, stage, behavior, individual, *said = row
+    method, by, when, certainty, tags, comments = said
     is_sure = method == "human" and certainty != "" and float(certainty) == 1
-    by = f"classified by a {method}" if method else "classified"
-    how_sure = f" with {number(str(float(certainty) * 100))}% certainty" if certainty else ""
-    return {
-        "occurrenceID": row["observationID"],
-        "individualCount": row["count"],
-        "sex": row["sex"],
-        "lifeStage": row["lifeStage"],
-        "behavior": row["behavior"],
-        "occurrenceRemarks": row["observationComments"],
-        "organismID": row["individualID"],
-        "eventID": row["eventID"],
-        "eventDate": start if start == end else f"{start}/{end}",
-        "eventRemarks": " | ".join(
-            filter(None, (remarks[0], tags and f"tags: {tags}", remarks[1]))
-        ),
-        "identifiedBy": row["classifiedBy"],
-        "dateIdentified": utc(row["classificationTimestamp"]),
-        "identificationVerificationStatus": "verified using recorded media" if is_sure else "",
-        "identificationRemarks": by + how_sure,
-        "taxonID": taxon_ids.get(name, ""),
-        "scientificName": name or "Animalia",
-    }
+    how = f"classified by a {method}" if method else "classified"
+    how_sure = f" with {float(certainty) * 100:.15g}% certainty" if certainty else ""
+    begin, finish = remarks
+    return (
+        observation,
+        count,
+        sex,
+        stage,
+        behavior,
+        comments,
+        individual,
+        event,
+        start if start == end else f"{start}/{end}",
+        " | ".join(filter(None, (begin, tags and f"tags: {tags}", finish))),
+        by,
+        utc(when),
+        "verified using recorded media" if is_sure else "",
+        how + how_sure,
+        taxon_ids.get(name, ""),
+        name or "Animalia",
+    )
 
 
 def _multimedia(

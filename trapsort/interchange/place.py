@@ -156,7 +156,7 @@ class Table:
         self._writer.writerows(rows)
         self.rows += len(rows)
 
-    def add_texts(self, rows: Sequence[Sequence[str]]) -> None:
+    def add_texts(self, rows: Iterable[Sequence[str]]) -> None:
         """Write rows whose cells are all text: the same bytes as `add_all`, several times faster.
 
         Most rows need no quotes, which shows in the whole line at once; cell by cell it is long.
@@ -167,7 +167,7 @@ class Table:
                 self._file.write(f"{line}\n")
             else:
                 self._writer.writerow(row)
-        self.rows += len(rows)
+            self.rows += 1
 
     def __enter__(self) -> Self:
         return self

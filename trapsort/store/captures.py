@@ -14,32 +14,27 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from trapsort.redlist import red_list as read_red_list
+from trapsort.store.derived import sighting_counts, sighting_index
 from trapsort.store.in_force import newest_reviews
 from trapsort.store.query import conditions
 from trapsort.store.rows import SightingQuery
 from trapsort.store.statements import chunks
 from trapsort.store.tables import (
+    cards,
     models,
     photos,
-    places_seen,
     predictions,
     regions,
     reviews,
     sequence_predictions,
     sightings,
+    stations,
 )
 
 AT_ONCE = 1_000
 view = sightings.c
 
-_CARD_ID = (
-    select(places_seen.c.card_id)
-    .where(places_seen.c.photo_id == view.photo_id, places_seen.c.superseded.is_(None))
-    .order_by(places_seen.c.id)
-    .limit(1)
-    .scalar_subquery()
-    .label("card_id")
-)
+card_id = sighting_index.c.card_id
 _VIEWED = (
     *("photo_id", "sha256", "path", "path_bytes", "card", "station", "deployment", "sequence_id"),
     *("camera_time", "time", "utc_offset", "label", "count", "probability", "reason", "reviewed"),
@@ -52,7 +47,7 @@ ORDERS: dict[str, tuple[ColumnElement[object], ...]] = {
         view.deployment.asc().nulls_last(),
         view.station.asc().nulls_last(),
         view.card,
-        _CARD_ID,
+        card_id,
         view.time,
         view.path_bytes,
         view.photo_id,
@@ -142,8 +137,9 @@ class Capture(NamedTuple):
 def find_captures(connection: Connection, query: SightingQuery, order: str) -> Iterator[Capture]:
     """Stream photos in one of `ORDERS`."""
     columns = [view[name] for name in _VIEWED] + [photos.c[name] for name in _TAKEN]
-    extra = (photos.c.model.label("camera_model"), _CARD_ID)
+    extra = (photos.c.model.label("camera_model"), card_id)
     statement = select(*columns, *extra).join(photos, photos.c.id == view.photo_id)
+    statement = statement.join(sighting_index, sighting_index.c.photo_id == view.photo_id)
     statement = statement.where(*conditions(query, read_red_list(query.red_list)))
     options = {"stream_results": True, "yield_per": AT_ONCE}
     ordered = statement.order_by(*ORDERS[order])
@@ -163,10 +159,17 @@ def find_labels_at(connection: Connection) -> dict[tuple[str, str], set[str]]:
 
     All of the record, whatever is exported: a place is as sensitive as the rarest that was there.
     """
-    label = select(view.station, view.card, view.label).where(view.label.is_not(None)).distinct()
+    counted, row = sighting_counts.c, sighting_index.c
+    at_stations = select(stations.c.name, counted.label).join(
+        stations, stations.c.id == counted.station_id
+    )
+    on_cards = select(cards.c.root, row.label).join(cards, cards.c.id == row.card_id)
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for station, card, name in connection.execute(label):
-        found[place_of(station, card)].add(name)
+    for name, label in connection.execute(at_stations.where(counted.label != "").distinct()):
+        found[place_of(name, "")].add(label)
+    stationless = on_cards.where(row.station_id.is_(None), row.label.is_not(None))
+    for root, label in connection.execute(stationless.distinct()):
+        found[place_of(None, root)].add(label)
     return found
 
 
@@ -188,31 +191,39 @@ def _completed(connection: Connection, batch: Sequence[Sequence[Any]]) -> Iterat
         yield Capture._make((*row, time, note, answers, together))
 
 
-def _model_names(connection: Connection) -> dict[int, tuple[str, str]]:
-    """Return each model's name, with its version, and its source."""
-    found = select(models.c.id, models.c.name, models.c.version, models.c.source)
+class _Model(NamedTuple):
+    rank: int  # the preferred one first
+    name: str  # with its version
+    source: str
+
+
+def _models(connection: Connection) -> dict[int, _Model]:
+    columns = (models.c.id, models.c.name, models.c.version, models.c.source)
+    found = select(*columns).order_by(models.c.source != "", models.c.last_used.desc())
     return {
-        key: (f"{name}-{version}" if version else name, source)
-        for key, name, version, source in connection.execute(found)
+        key: _Model(rank, f"{name}-{version}" if version else name, source)
+        for rank, (key, name, version, source) in enumerate(connection.execute(found))
     }
 
 
 def _answers(connection: Connection, ids: Iterable[int]) -> dict[int, list[Answer]]:
     columns = (
+        *(predictions.c.model_id, predictions.c.id),
         *(regions.c[name] for name in ("photo_id", "x", "y", "width", "height", "detector")),
         regions.c.detector_confidence,
-        *(predictions.c[name] for name in ("label", "probability", "reason")),
-        *(predictions.c[name] for name in ("model_id", "created")),
+        *(predictions.c[name] for name in ("label", "probability", "reason", "created")),
     )
-    statement = select(*columns).select_from(regions.join(predictions).join(models))
-    preferred = (models.c.source != "", models.c.last_used.desc(), predictions.c.id)
-    names = _model_names(connection)
+    statement = select(*columns).join_from(regions, predictions)
+    known = _models(connection)
     found: dict[int, list[Answer]] = {}
     for chunk in chunks(ids):
-        there = statement.where(regions.c.photo_id.in_(chunk)).order_by(*preferred)
         # All at once: one by one, to fetch a row costs more than to make an answer of it.
-        for photo_id, *said, model_id, created in connection.execute(there).all():
-            answer = Answer._make((*said, *names[model_id], created))
+        rows = connection.execute(statement.where(regions.c.photo_id.in_(chunk))).all()
+        if len({row[2] for row in rows}) < len(rows):  # some photo has several
+            rows = sorted(rows, key=lambda row: (known[row[0]].rank, row[1]))
+        for model_id, _, photo_id, *said, created in rows:
+            _, name, source = known[model_id]
+            answer = Answer._make((*said, name, source, created))
             found.setdefault(photo_id, []).append(answer)
     return found
 
