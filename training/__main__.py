@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import click
 
 from trapsort.errors import SettingsError, TrapsortError
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 STEPS = (
     "explore", "prepare", "crossval", "tune", "fit", "stack", "evaluate", "explain", "export",

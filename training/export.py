@@ -28,6 +28,7 @@ from training.fit import (
     set_rear_weights,
 )
 from training.meta import Stack
+from training.quiet import start_keras
 from training.recipe import MemberRecipe, Recipe, WitnessRecipe
 from training.stack import load_stack
 from trapsort.bundle import SCHEMA
@@ -109,7 +110,7 @@ def convert_witness(
 def apart(function: Callable[..., T], *arguments: Any) -> T:
     """Call a function in a process of its own: a conversion does not give its memory back."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=start_keras) as pool:
         return pool.submit(function, *arguments).result()
 
 

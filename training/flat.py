@@ -15,6 +15,7 @@ import click
 
 from training.data import check_unchanged, load_dataset
 from training.manifests import absent_step, flat_is_whole, not_there, record_flat, sha256_of
+from training.quiet import start_keras
 from training.recipe import Recipe, load_recipe
 from trapsort.bundle import load_bundle
 from trapsort.errors import SettingsError
@@ -55,6 +56,8 @@ def run_flat(step: str, run: FlatRun) -> None:
         if run.resume and _whole(recorded, run, recipe):
             click.echo(f"{name}: whole, nothing to do", err=True)
             continue
+        if name not in ("prepare", "explore"):
+            start_keras()
         (STEPS | ASIDE)[name](run, recipe)
         record_flat(recorded, run.out, recipe, _inputs(recorded, run, recipe))
 

@@ -6,7 +6,6 @@ without it. Nothing is made of them but the table in docs/howto/recipes.md.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from training.quiet import start_keras
 
 Floats = NDArray[np.float32]
 
@@ -107,6 +106,7 @@ def measure(recipe_file: Path, weights: Path, out: Path) -> dict[str, float]:
 @click.option("--out", type=click.Path(path_type=Path, exists=True), required=True)
 def main(recipe: Path, weights: Path, out: Path) -> None:
     """Print what each mistake does, measured on the test photos of the run in OUT."""
+    start_keras()
     click.echo(table(measure(recipe, weights, out)))
 
 

@@ -14,7 +14,7 @@ import click
 import numpy as np
 from PIL import Image
 
-EACH = 12
+EACH = 10
 THREE = ("Lion", "Panda", "cheetahs")
 FAMILIES = {
     "African_Elephant": "Elephantidae",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import click
 
 from training.config import PublishedRecipe, load_published
 from training.manifests import Step, absent_step, sha256_of
+from training.quiet import start_keras
 from training.work import PublishedRun, Work, starting_weights, write_table
 from trapsort.errors import SettingsError
 
@@ -250,7 +250,6 @@ def run_published(step: str, run: PublishedRun) -> None:
 
     Raises `TrapsortError`s with what to do.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     recipe = load_published(run.recipe, small=run.small)
     have = steps_of(recipe)
     if step not in ("all", *have, *ASIDE):
@@ -270,6 +269,7 @@ def run_published(step: str, run: PublishedRun) -> None:
             click.echo(f"{name}: whole, nothing to do", err=True)
         else:
             click.echo(f"{name}:", err=True)
+            start_keras()
             this.begin(resume=run.resume)
             (STEPS | ASIDE)[name](work)
             this.finish()
