@@ -18,6 +18,7 @@ from bench.cluster import cluster
 from bench.export import export
 from bench.memory import memory
 from bench.record import record
+from bench.reduced import reduced
 from bench.scale import scale
 from bench.sizes import sizes
 from bench.speed import speed
@@ -110,7 +111,7 @@ def add(command: click.Command) -> None:
     main.add_command(part)
 
 
-for each in (*SUITE, web, export, record, cluster):
+for each in (*SUITE, web, export, record, cluster, reduced):
     add(each)
 
 

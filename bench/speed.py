@@ -22,6 +22,9 @@ from bench.workshop import (
     repeats_option,
 )
 
+PUBLISHED = ("published-32", "published-32-twice")
+"""What the others are compared with."""
+
 COLUMNS = (
     Column("way", "way"),
     Column("images_per_second", "images/s", 1),
@@ -30,6 +33,7 @@ COLUMNS = (
     Column("milliseconds", "ms/image", 1),
     Column("cpu_milliseconds", "CPU ms/image", 1),
     Column("times_published", "times published", 2, "x"),
+    Column("times_two_decodes", "with 2 decodes", 2, "x"),
     Column("floors", "floors", 2, "x"),
 )
 
@@ -55,12 +59,14 @@ def speed(
         taken = interleave(ways, repeats, on_step=step)
     found = {way.name: reached(taken[way.name], way.images) for way in ways if way.name in taken}
     size = sum(path.stat().st_size for path in paths) / len(paths) / 1e6
+    named = dict(zip(WAYS, ways, strict=True))
+    bases = tuple(found.get(named[key].name) if key in named else None for key in PUBLISHED)
     late = late_share(setting.scratch / "trapsort-0.sqlite3", len(loaded.members))
     table = Table(
         f"{len(paths)} photos of {megapixels(paths):.1f} megapixels, {size:.1f} MB each; "
         f"members of {loaded.model_name}",
         COLUMNS,
-        tuple(row(way, found.get(way.name), found.get(ways[0].name), found[FLOOR]) for way in ways),
+        tuple(row(way, found.get(way.name), bases, found[FLOOR]) for way in ways),
         (
             *(said(way) for way in ways),
             f"medians of {repeats} interleaved repeats, after one to warm up; slowest and fastest "
@@ -74,8 +80,10 @@ def speed(
     return Section("speed", (table,), chart)
 
 
-def row(way: Way, own: Reached | None, base: Reached | None, floor: Reached) -> tuple[Cell, ...]:
-    """Return a way's row: images a second, and how it compares with the first way and a floor."""
+def row(
+    way: Way, own: Reached | None, bases: tuple[Reached | None, ...], floor: Reached
+) -> tuple[Cell, ...]:
+    """Return a way's row: images a second, and how it compares with two others and a floor."""
     if own is None:
         return (way.name, *[None] * (len(COLUMNS) - 1))
     return (
@@ -85,7 +93,7 @@ def row(way: Way, own: Reached | None, base: Reached | None, floor: Reached) -> 
         own.fastest,
         own.milliseconds,
         own.cpu_milliseconds,
-        base.milliseconds / own.milliseconds if base else None,
+        *(base.milliseconds / own.milliseconds if base else None for base in bases),
         own.milliseconds / floor.milliseconds,
     )
 

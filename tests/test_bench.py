@@ -97,11 +97,11 @@ def test_what_is_reached_are_medians() -> None:
 
 def test_a_row_compares_with_the_published_way_and_with_the_floor() -> None:
     old, new, floor = (reached([Timing(s, s)], 10) for s in (8.0, 2.0, 0.5))
-    cells = row(Way("new", "by machine", 10, lambda: None), new, old, floor)
-    assert cells == ("new", 5.0, 5.0, 5.0, 200.0, 200.0, 4.0, 4.0)
+    cells = row(Way("new", "by machine", 10, lambda: None), new, (old, floor), floor)
+    assert cells == ("new", 5.0, 5.0, 5.0, 200.0, 200.0, 4.0, 0.25, 4.0)
     missing = Way("old", "by hand", 10, None, "no Keras")
-    assert row(missing, None, None, floor) == ("old", *[None] * 7)
-    assert row(missing, new, None, floor)[6] is None
+    assert row(missing, None, (old, new), floor) == ("old", *[None] * 8)
+    assert row(missing, new, (None, new), floor)[6:8] == (None, 1)
     assert said(missing) == "old: by hand; not measured: no Keras"
     assert ratios(8, 2, 0.5) == (4, 4)
     assert ratios(None, 2, 0.5) == (None, 4)
@@ -187,7 +187,7 @@ def test_every_part_can_be_asked_for() -> None:
 
     asked = {"speed", "stages", "sizes", "memory", "startup", "scale"}
     assert {part.name for part in SUITE} == asked
-    assert asked | {"web", "export", "record", "cluster"} == set(main.commands)
+    assert asked | {"web", "export", "record", "cluster", "reduced"} == set(main.commands)
 
 
 def test_what_is_measured_becomes_a_page_and_json(tmp_path: Path) -> None:
@@ -379,6 +379,27 @@ def test_stages_are_measured_one_by_one(toy: list[str], monkeypatch: pytest.Monk
     assert within["inference, single, first exit"] is None  # the toy has no cascade
     assert within["inference, single, last exit"] > 0
     assert within["look-up, 8 a query"] > 0
+
+
+def test_what_decoding_a_part_changes(tmp_path: Path) -> None:
+    from bench.__main__ import main
+
+    card = tmp_path / "card"
+    draw(card, 1, width=2000, height=1000)
+    draw(tmp_path / "small", 1, width=400, height=300)
+    (tmp_path / "small" / "IMG_0000.JPG").rename(card / "small.jpg")
+    (card / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    toy = write_bundle(tmp_path / "toy")
+    asked = ["reduced", "--card", str(card), "--crops", "1", "--bundle", str(toy)]
+    result = CliRunner().invoke(main, ["--format", "json", *asked])
+    assert result.exit_code == 0, result.output
+    (table,) = json.loads(result.stdout)["parts"][0]["tables"]
+    half, quarter, eighth = table["rows"]
+    assert (eighth["decoded"], eighth["width"], eighth["height"]) == ("1/8", 408, 306)
+    assert 0 < half["drift"] < quarter["drift"] < eighth["drift"] < 5
+    assert table["notes"][0].startswith("1 photos and 1 crops of each")
+    for few in (tmp_path / "small", tmp_path / "absent"):
+        assert CliRunner().invoke(main, ["reduced", "--card", str(few)]).exit_code == 2
 
 
 def test_files_a_second_by_their_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from trapsort.decode import Frame, check_kind, decode, in_brief
 from trapsort.ensemble import REASON_CODES, Classifier, Prediction
@@ -25,9 +25,6 @@ from trapsort.memory import FILES
 from trapsort.scan import Photo, Problem
 from trapsort.settings import cores
 from trapsort.store import UNCLASSIFIED, Record
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 BATCH = 8
 """Photos in one transaction, and at most in one run of the graph."""
@@ -48,8 +45,8 @@ _log = logging.getLogger(__name__)
 
 Item = Photo | Problem
 T = TypeVar("T")
-Keep = Callable[[str, "Image.Image"], None]
-"""Takes a photo's sha256 in hex and the upright picture it was decoded to; it never fails."""
+Keep = Callable[[str, bytes], None]
+"""Takes the sha256, in hex, and the bytes of a file that was decoded; it never fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ def work(
 
     `is_known` says of a sha256 whether this model has classified that content before, `is_there`
     whether the card still is; `contents`, by the path on the card, need not be read again; `keep`
-    is shown each picture.
+    is given each that was decoded.
     Raises `TrapsortError` where no photo is to blame.
     """
     fresh: list[Fresh] = []
@@ -230,10 +227,9 @@ def _examine(
     if is_known(content.sha256):
         return content.sha256
     with in_hand.holding(photo):
-        if keep is None:
-            frame = decode(content.data, size)
-        else:
-            frame = decode(content.data, size, keep=partial(keep, content.sha256.hex()))
+        frame = decode(content.data, size)
+        if keep is not None:
+            keep(content.sha256.hex(), content.data)
     return Fresh(
         photo=photo,
         sha256=content.sha256,

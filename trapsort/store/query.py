@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    bindparam,
     exists,
     false,
     func,
@@ -117,21 +118,27 @@ def find_models(connection: Connection) -> list[ModelRow]:
     return [ModelRow(*row) for row in rows]
 
 
+# Put together once: every photo is asked for, and that would take longer than the answer.
+_KNOWN = select(
+    photos.c.sha256,
+    exists().where(
+        regions.c.photo_id == photos.c.id,
+        regions.c.detector == NO_DETECTOR,  # what it said of a detector's box is no answer
+        predictions.c.region_id == regions.c.id,
+        predictions.c.model_id == bindparam("model"),
+        or_(predictions.c.reason.is_(None), predictions.c.reason != UNCLASSIFIED),
+    ),
+).where(photos.c.sha256.in_(bindparam("sha256s", expanding=True)))
+
+
 def find_known(
     connection: Connection, sha256s: Sequence[bytes], model_id: int
 ) -> dict[bytes, bool]:
     """Return for each recorded content whether that model has given an answer."""
-    predicted = exists().where(
-        regions.c.photo_id == photos.c.id,
-        regions.c.detector == NO_DETECTOR,  # what it said of a detector's box is no answer
-        predictions.c.region_id == regions.c.id,
-        predictions.c.model_id == model_id,
-        or_(predictions.c.reason.is_(None), predictions.c.reason != UNCLASSIFIED),
-    )
     found: dict[bytes, bool] = {}
     for chunk in chunks(sha256s):
-        query = select(photos.c.sha256, predicted).where(photos.c.sha256.in_(chunk))
-        found.update((bytes(sha256), bool(done)) for sha256, done in connection.execute(query))
+        rows = connection.execute(_KNOWN, {"sha256s": chunk, "model": model_id})
+        found.update((bytes(sha256), bool(done)) for sha256, done in rows)
     return found
 
 
