@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -19,17 +20,18 @@ def start_keras() -> None:
     Later it prints errors alone, unless TF_CPP_MIN_LOG_LEVEL says else.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _unless_it_fails():
+    with unless_it_fails():
         import keras
 
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
             tf.config.list_logical_devices()  # says at length where there is no GPU
+            tf.get_logger().setLevel(logging.ERROR)  # it warns of each fold's own network
 
 
 @contextmanager
-def _unless_it_fails() -> Iterator[None]:
+def unless_it_fails() -> Iterator[None]:
     """Hold back what libraries write to the standard error, and show it only after an exception."""
     sys.stderr.flush()
     shown = os.dup(STDERR)
