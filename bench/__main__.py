@@ -51,7 +51,7 @@ def main(context: click.Context, page: Path | None, shape: str) -> None:
     context.obj = Workshop(stack, is_json=shape == "json", page=page)
     if context.invoked_subcommand is None:
         for part in SUITE:
-            context.invoke(part)
+            context.invoke(main.commands[str(part.name)])
 
 
 @main.result_callback()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -236,6 +237,24 @@ def test_what_a_part_prints_is_shown_and_kept(monkeypatch: pytest.MonkeyPatch) -
         "command": "python -m bench say --word hello --word b --quiet --file a.db",
         "printed": ["hello"],
     }
+
+
+def test_what_is_measured_where_no_part_is_named_is_shown_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import bench.__main__ as suite
+
+    def found(count: int) -> Section:
+        return Section("few", (replace(TABLE, title=f"{count} photos"),))
+
+    few = click.Command("few", params=[click.Option(["--count"], default=7)], callback=found)
+    monkeypatch.setitem(suite.main.commands, "few", few)  # that it goes in the end
+    monkeypatch.setattr(suite, "SUITE", (few,))
+    suite.add(few)
+    done = CliRunner().invoke(suite.main, ["--format", "json"])
+    assert done.exit_code == 0, done.output
+    (part,) = json.loads(done.stdout)["parts"]
+    assert (part["command"], part["tables"][0]["title"]) == ("python -m bench few", "7 photos")
 
 
 def test_the_name_of_the_processor(tmp_path: Path) -> None:
