@@ -76,7 +76,7 @@ def test_half_of_the_bound_is_left_for_what_people_look_at(on_card: Site, tmp_pa
     assert sum(sizes) - max(sizes) < 2_000 < sum(sizes) + min(sizes)
 
 
-def test_what_the_models_were_shown_stands_in_until_the_card_is_back(
+def test_what_was_kept_stands_in_until_the_card_is_back(
     on_card: Site, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
