@@ -76,9 +76,7 @@ def test_half_of_the_bound_is_left_for_what_people_look_at(on_card: Site, tmp_pa
     assert sum(sizes) - max(sizes) < 2_000 < sum(sizes) + min(sizes)
 
 
-def test_what_was_kept_stands_in_until_the_card_is_back(
-    on_card: Site, tmp_path: Path
-) -> None:
+def test_what_was_kept_stands_in_until_the_card_is_back(on_card: Site, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     with Store.open(on_card.url) as store:
         (digest,) = [s.sha256 for s in store.sightings() if s.photo_id == 1]
