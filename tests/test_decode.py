@@ -370,7 +370,7 @@ def test_a_progressive_jpeg_is_counted_with_its_coefficients(
         needed = reason_of(data)[1]
         taken.append(int(needed.split()[3]))
         monkeypatch.undo()
-    assert taken == [11, 6, 0]
+    assert taken == [12, 7, 1]
 
 
 USED = """
@@ -617,21 +617,26 @@ def test_real_cards(shared: Path) -> None:
     assert (first.width, first.height, first.format, first.flags) == (3264, 2448, "JPEG", ())
 
 
-def test_the_fast_decode_is_close_to_the_full_one_and_answers_alike(shared: Path) -> None:
+def test_the_fast_decode_is_close_to_the_full_one(shared: Path) -> None:
+    for path in sorted((shared / "cards/peru/DCIM/100EK113").glob("*.JPG"))[:4]:
+        with Image.open(path) as image:
+            full = resize(image.convert("RGB")).astype(int)
+        drift = np.abs(decode(path.read_bytes()).pixels - full)
+        assert drift.mean() < 1  # nearest neighbour: above 5
+        assert drift.max() < 25
+
+
+def test_the_fast_decode_answers_as_the_full_one_does(shared: Path) -> None:
     bundle = load_bundle()
     classifier = Classifier(bundle, open_session(replace(bundle, precision=SINGLE)))
     named = []
     for path in sorted((shared / "cards").glob("*/DCIM/100EK113/*.JPG")):
         fast = decode(path.read_bytes())
         with Image.open(path) as image:
-            whole = image.convert("RGB")
-            nearest = whole.resize((224, 224), Image.Resampling.NEAREST)
-        full = resize(whole).astype(int)
-        drift = np.abs(fast.pixels - full).mean()
-        assert drift < np.abs(np.asarray(nearest) - full).mean() / 4
-        frames = [replace(fast, model_input=full.astype(np.uint8)), fast]
+            full = resize(image.convert("RGB"))
+        frames = [replace(fast, model_input=full), fast]
         scores = classifier.session.run(np.stack([frame.model_input for frame in frames]))
-        assert np.abs(np.diff(scores.probabilities, axis=0)).max() < 0.15
+        assert np.abs(np.diff(scores.probabilities, axis=0)).max() < 0.05
         labels = {answer.label for answer in classifier.classify(frames)}
         assert len(labels) == 1
         named += labels
@@ -642,14 +647,14 @@ def test_a_jpeg_is_decoded_at_the_smallest_size_that_is_a_third_longer_than_the_
     None
 ):
     """The resize of what libjpeg makes at a part of the size is the resize that follows."""
-    noise = Image.fromarray(np.random.default_rng(4).integers(0, 256, (3200, 4800, 3), np.uint8))
-    for width, part in ((4800, 8), (2400, 8), (2384, 4), (1200, 4), (1192, 2), (600, 2), (592, 1)):
-        data = encoded(noise.crop((0, 0, 3200, width)), "JPEG")
+    noise = Image.fromarray(np.random.default_rng(4).integers(0, 256, (4800, 3600, 3), np.uint8))
+    for height, part in ((4800, 8), (3584, 8), (3576, 4), (1792, 4), (1784, 2), (896, 2), (888, 1)):
+        data = encoded(noise.crop((0, 0, 3600, height)), "JPEG")
         with Image.open(io.BytesIO(data)) as image:
             image.draft("RGB", (image.width // part, image.height // part))
-            assert image.height == width // part
+            assert image.height == height // part
             expected = resize(image)
-        assert np.array_equal(decode(data).pixels, expected), (width, part)
+        assert np.array_equal(decode(data).pixels, expected), (height, part)
 
 
 def test_the_resize_is_pillows_bicubic_of_the_whole_photo() -> None:

@@ -119,7 +119,7 @@ def test_what_the_server_lost_is_taken_again(
             server.end_sessions()
             held.renew()
             assert caplog.messages == [
-                "the database server had ended this session; its lock was taken again"
+                "the database server had closed this connection; its lock was taken again"
             ]
             with pytest.raises(BusyError), two.hold():
                 pytest.fail("it was held twice")

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from trapsort.decode import Frame, check_kind, decode, in_brief
 from trapsort.ensemble import REASON_CODES, Classifier, Prediction
@@ -25,6 +25,9 @@ from trapsort.memory import FILES
 from trapsort.scan import Photo, Problem
 from trapsort.settings import cores
 from trapsort.store import UNCLASSIFIED, Record
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 BATCH = 8
 """Photos in one transaction, and at most in one run of the graph."""
@@ -45,8 +48,8 @@ _log = logging.getLogger(__name__)
 
 Item = Photo | Problem
 T = TypeVar("T")
-Keep = Callable[[str, bytes], None]
-"""Takes the sha256, in hex, and the bytes of a file that was decoded; it never fails."""
+Keep = Callable[[str, "Image.Image"], None]
+"""Takes a photo's sha256 in hex and the upright picture it was decoded to; it never fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ def work(
 
     `is_known` says of a sha256 whether this model has classified that content before, `is_there`
     whether the card still is; `contents`, by the path on the card, need not be read again; `keep`
-    is given each that was decoded.
+    is shown each picture.
     Raises `TrapsortError` where no photo is to blame.
     """
     fresh: list[Fresh] = []
@@ -227,9 +230,10 @@ def _examine(
     if is_known(content.sha256):
         return content.sha256
     with in_hand.holding(photo):
-        frame = decode(content.data, size)
-        if keep is not None:
-            keep(content.sha256.hex(), content.data)
+        if keep is None:
+            frame = decode(content.data, size)
+        else:
+            frame = decode(content.data, size, keep=partial(keep, content.sha256.hex()))
     return Fresh(
         photo=photo,
         sha256=content.sha256,

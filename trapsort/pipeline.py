@@ -55,7 +55,7 @@ def ingest(
     """Take in everything below `root` and account for every file.
 
     `classifier` runs in `workers` threads, unless it is `Workers` of its own, a cluster's.
-    `skip` leaves files out, `keep` is given each photo by those threads, `stop` ends after the
+    `skip` leaves files out, `keep` is shown each picture by those threads, `stop` ends after the
     batches in hand, `total` is only passed on; `in_hand` remembers, beyond a crash, which photos
     were being decoded.
     Raises `InputError` for a root that is not there or goes away, after recording what was read of

@@ -335,7 +335,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _is_left_out(name: bytes, is_folder: bool) -> bool:
     lower = name.lower()
     if lower.startswith(b".") or lower in _SYSTEM:
-        return True  # also ._AppleDouble, .rsync.XXXXXX, .Trashes and .Spotlight-V100
+        return True  # also ._AppleDouble, .rsync.a1B2c3, .Trashes and .Spotlight-V100
     return not is_folder and lower.endswith(_UNFINISHED)
 
 

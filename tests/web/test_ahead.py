@@ -59,13 +59,6 @@ def test_a_card_that_comes_back_is_gone_on_with(on_card: Site, tmp_path: Path) -
         assert ahead.fill() == len(COLOURS) * len(SIZES)
 
 
-def photo_of(colour: str) -> bytes:
-    """A JPEG larger than what is kept of it."""
-    file = io.BytesIO()
-    Image.new("RGB", (2560, 1920), colour).save(file, "JPEG")
-    return file.getvalue()
-
-
 def test_half_of_the_bound_is_left_for_what_people_look_at(on_card: Site, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     with Store.open(on_card.url) as store:
@@ -76,16 +69,18 @@ def test_half_of_the_bound_is_left_for_what_people_look_at(on_card: Site, tmp_pa
     assert sum(sizes) - max(sizes) < 2_000 < sum(sizes) + min(sizes)
 
 
-def test_what_was_kept_stands_in_until_the_card_is_back(on_card: Site, tmp_path: Path) -> None:
+def test_what_the_models_were_shown_stands_in_until_the_card_is_back(
+    on_card: Site, tmp_path: Path
+) -> None:
     cache = tmp_path / "cache"
     with Store.open(on_card.url) as store:
         (digest,) = [s.sha256 for s in store.sightings() if s.photo_id == 1]
     previews = Thumbnails(cache, 1 << 20)
-    previews.keep(digest, photo_of("red"))
+    previews.keep(digest, Image.new("RGB", (2560, 1920), "red"))
     (path,) = cache.glob("*/*")
     before = path.stat()
-    previews.keep(digest, photo_of("blue"))  # the first stays
-    previews.keep("ab" * 32, photo_of("red")[:200])  # no picture: the photo counts
+    previews.keep(digest, Image.new("RGB", (80, 60), "blue"))  # the first stays
+    previews.keep("ab" * 32, Image.new("RGBA", (80, 60)))  # no JPEG can hold it: the photo counts
     assert path.stat() == before
     address = "/api/v1/photos/1/image?size="
     away = on_card.card.rename(tmp_path / "away")
@@ -96,7 +91,7 @@ def test_what_was_kept_stands_in_until_the_card_is_back(on_card: Site, tmp_path:
             heat = browser.client.get("/api/v1/photos/1/heatmap")
     finally:
         away.rename(on_card.card)
-    assert Image.open(io.BytesIO(large.content)).size == (800, 600)
+    assert Image.open(io.BytesIO(large.content)).size == (1280, 960)
     assert (large.headers["cache-control"], large.headers.get("etag")) == ("no-store", None)
     assert Image.open(io.BytesIO(small.content)).size == (256, 192)
     assert heat.status_code == 200

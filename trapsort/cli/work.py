@@ -16,6 +16,8 @@ from trapsort.errors import InputError
 from trapsort.settings import Settings, sqlite_file
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from trapsort.bundle import Bundle
     from trapsort.ensemble import Classifier
     from trapsort.pipeline import Progress
@@ -111,7 +113,7 @@ def open_classifier(settings: Settings, bundle: Bundle | None = None) -> Classif
     return Classifier(bundle, session)
 
 
-def previews_of(settings: Settings) -> Callable[[str, bytes], None] | None:
+def previews_of(settings: Settings) -> Callable[[str, Image], None] | None:
     """Return what keeps a picture of each photo that is taken in; None where none are wanted."""
     if not settings.previews:
         return None

@@ -68,7 +68,7 @@ class Hold:
                 self.leave()
                 raise
         if self._was_held:
-            _log.warning("the database server had ended this session; its lock was taken again")
+            _log.warning("the database server had closed this connection; its lock was taken again")
         self._was_held = True
 
     def leave(self) -> None:

@@ -2,7 +2,7 @@
 
 The cache is a folder of pictures named by content and size. What was not looked at for longest
 goes first when it grows beyond its bound; whoever deletes the folder loses nothing but time.
-`trapsort ingest` and `watch` may fill it, too, with a smaller picture of each photo.
+`trapsort ingest` and `watch` may fill it, too, with the pictures that the models were shown.
 """
 
 from __future__ import annotations
@@ -28,10 +28,7 @@ SIZES = (256, 1280)
 LARGE = max(SIZES)
 
 PREVIEW = "preview.jpg"
-"""A picture that was kept while its photo was taken in, for when its card is gone."""
-
-PREVIEW_SIZE = 800
-"""Pixels of its longer side."""
+"""What the models were shown of a photo, kept while it was taken in; 400 to 900 pixels mostly."""
 
 QUALITY = 85
 PREVIEW_QUALITY = 80
@@ -95,15 +92,18 @@ class Thumbnails:
             if self._bytes > self._most:
                 self._clear_up()
 
-    def keep(self, sha256: str, data: bytes) -> None:
-        """Keep a picture of a photo's bytes, where nothing is kept of it yet; raises nothing."""
-        from trapsort.decode import view
+    def keep(self, sha256: str, picture: Image) -> None:
+        """Keep what the models are shown of a photo, where nothing is kept of it yet.
 
+        Meant for `decode`: the picture is not changed, and nothing is raised.
+        """
         if any(self.has(sha256, kind) for kind in (PREVIEW, LARGE)):
             return
-        # A preview must never cost its photo.
-        with suppress(PhotoError, OSError, ValueError, MemoryError):
-            self.put(sha256, PREVIEW, jpeg(view(data, PREVIEW_SIZE), PREVIEW_QUALITY))
+        with suppress(OSError, ValueError, MemoryError):  # a preview must never cost its photo
+            if max(picture.size) > LARGE:
+                picture = picture.copy()
+                picture.thumbnail((LARGE, LARGE))
+            self.put(sha256, PREVIEW, jpeg(picture, PREVIEW_QUALITY))
 
     def make(
         self,
