@@ -31,6 +31,7 @@ from PIL import (
 from trapsort.errors import PhotoError
 from trapsort.exif import quiet_pillow
 from trapsort.memory import heif_memory, memory, room_for
+from trapsort.resample import bicubic
 
 if TYPE_CHECKING:
     from pillow_heif import HeifFile
@@ -194,13 +195,9 @@ def crops(
 def resize(image: Image.Image, size: tuple[int, int] = (SIDE, SIDE)) -> NDArray[np.uint8]:
     """RGB picture as uint8 (height, width, 3), read-only: the one resize of training and serving.
 
-    Pillow's antialiased bicubic; the aspect ratio is given up, so that nothing is cut off.
+    Antialiased bicubic; the aspect ratio is given up, so that nothing is cut off.
     """
-    pixels: NDArray[np.uint8] = np.ascontiguousarray(
-        image.resize(size, Image.Resampling.BICUBIC), dtype=np.uint8
-    )
-    pixels.flags.writeable = False
-    return pixels
+    return bicubic(image, size)
 
 
 # From bytes to an upright picture --------------------------------------------------------------
@@ -240,6 +237,7 @@ def _opened(data: bytes, least: int, *, longer_only: bool = False) -> Iterator[_
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         short = max(1, least * min(size) // max(size)) if longer_only else least
         image.draft("RGB", (least, short) if size[0] >= size[1] else (short, least))
+        image.decodermaxblock = len(data)  # all of it at once: in pieces it is copied twice
     # A PNG may say only at its end that it is to be turned. To ask it before `load` would be a load
     # of its own, after whose failure the next one gives a picture that is half grey.
     is_turned = kind == "PNG" or _orientation(image) in _UPRIGHT
