@@ -643,9 +643,7 @@ def test_the_fast_decode_answers_as_the_full_one_does(shared: Path) -> None:
     assert Counter(named) == {None: 15, "African_Elephant": 3}
 
 
-def test_a_jpeg_is_decoded_at_the_smallest_size_that_is_a_third_longer_than_the_models_see() -> (
-    None
-):
+def test_a_jpeg_is_decoded_at_the_smallest_size_of_twice_what_the_models_see() -> None:
     """The resize of what libjpeg makes at a part of the size is the resize that follows."""
     noise = Image.fromarray(np.random.default_rng(4).integers(0, 256, (4800, 3600, 3), np.uint8))
     for height, part in ((4800, 8), (3584, 8), (3576, 4), (1792, 4), (1784, 2), (896, 2), (888, 1)):
@@ -660,9 +658,11 @@ def test_a_jpeg_is_decoded_at_the_smallest_size_that_is_a_third_longer_than_the_
 def test_the_resize_is_pillows_bicubic_of_the_whole_photo() -> None:
     noise = np.random.default_rng(3).integers(0, 256, (300, 400, 3), np.uint8)
     image = Image.fromarray(noise)
-    expected = np.asarray(image.resize((224, 224), Image.Resampling.BICUBIC))
-    assert np.array_equal(resize(image), expected)
-    assert np.array_equal(decode(encoded(image, "PNG")).pixels, expected)
+    expected = np.asarray(image.resize((224, 224), Image.Resampling.BICUBIC)).astype(int)
+    drift = np.abs(resize(image) - expected)  # tests/test_resample.py says more
+    assert drift.max() <= 1
+    assert drift.mean() < 0.01
+    assert np.array_equal(decode(encoded(image, "PNG")).pixels, resize(image))
 
 
 # For people ------------------------------------------------------------------------------------
