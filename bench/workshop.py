@@ -20,7 +20,7 @@ from bench.progress import progress
 from bench.tables import Section, markdown, print_tables
 
 COUNT = 128
-"""Photos: so many that it counts little which worker has the last handful of them."""
+"""Photos: so many that what is done once a run counts little."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

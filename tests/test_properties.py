@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -343,12 +343,12 @@ def knowing_by_name(patch: pytest.MonkeyPatch) -> None:
 
 
 def losing_the_last_of_a_batch(patch: pytest.MonkeyPatch) -> None:
-    whole = workers.work
+    whole = examine.Batch.of
 
-    def work(items: list[Item], *arguments: object, **more: object) -> examine.Batch:
-        return whole(items[:1], *arguments, **more)  # type: ignore[arg-type]
+    def of(batches: Iterable[examine.Batch]) -> examine.Batch:
+        return whole(list(batches)[:1])
 
-    patch.setattr(workers, "work", work)
+    patch.setattr(examine.Batch, "of", of)
 
 
 def decoding_what_is_cut(patch: pytest.MonkeyPatch) -> None:

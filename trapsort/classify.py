@@ -10,7 +10,7 @@ from pathlib import Path
 from trapsort.decode import Frame, decode
 from trapsort.ensemble import Classifier, Prediction
 from trapsort.errors import PhotoError
-from trapsort.examine import Item, classify, one, read
+from trapsort.examine import Item, at_once, classify, one, read
 from trapsort.scan import Photo, Problem, scan
 from trapsort.settings import cores
 from trapsort.workers import in_order
@@ -33,7 +33,7 @@ def classify_folder(
     def work(items: Sequence[Item]) -> list[Answer]:
         return _answers(items, classifier)
 
-    for answers in in_order(scan(root), work, workers or cores()):
+    for answers in in_order(scan(root), work, workers or cores(), at_once(classifier)):
         yield from answers
 
 

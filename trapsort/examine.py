@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from trapsort.decode import Frame, check_kind, decode, in_brief
 from trapsort.ensemble import REASON_CODES, Classifier, Prediction
@@ -88,6 +88,24 @@ class Batch:
     seen: list[tuple[Photo, bytes]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, batches: Iterable[Batch]) -> Self:
+        """Several batches as one, in their order."""
+        whole = cls()
+        for each in batches:
+            whole.records.extend(each.records)
+            whole.seen.extend(each.seen)
+            whole.problems.extend(each.problems)
+            whole.failures.extend(each.failures)
+        return whole
+
+
+def at_once(classifier: Classifier) -> int:
+    """How many photos go through the graph in one run."""
+    # On a CPU a run with one photo is as fast a photo as a run with eight and takes a third of the
+    # memory; and what is said of a photo cannot depend, in the last digit, on those beside it.
+    return 1 if classifier.session.provider == "CPUExecutionProvider" else BATCH
 
 
 def read(photo: Photo) -> Content:
@@ -188,13 +206,11 @@ def classify(classifier: Classifier, frames: Sequence[Frame]) -> list[tuple[Pred
 
     Each photo without an answer is tried once more, alone.
     """
-    # On a CPU a run with one photo is as fast a photo as a run with eight and takes a third of the
-    # memory; and what is said of a photo cannot depend, in the last digit, on those beside it.
-    at_once = 1 if classifier.session.provider == "CPUExecutionProvider" else BATCH
+    size = at_once(classifier)
     answers = [
         answer
-        for start in range(0, len(frames), at_once)
-        for answer in _attempt(classifier, frames[start : start + at_once])
+        for start in range(0, len(frames), size)
+        for answer in _attempt(classifier, frames[start : start + size])
     ]
     return [
         _attempt(classifier, [frame])[0] if answer[1] else answer

@@ -56,7 +56,7 @@ def ingest(
 
     `classifier` runs in `workers` threads, unless it is `Workers` of its own, a cluster's.
     `skip` leaves files out, `keep` is shown each picture by those threads, `stop` ends after the
-    batches in hand, `total` is only passed on; `in_hand` remembers, beyond a crash, which photos
+    photos in hand, `total` is only passed on; `in_hand` remembers, beyond a crash, which photos
     were being decoded.
     Raises `InputError` for a root that is not there or goes away, after recording what was read of
     it, and `DatabaseError` for a database that fails.

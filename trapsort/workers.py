@@ -18,9 +18,12 @@ from typing import TypeVar
 
 from trapsort.bundle import Bundle
 from trapsort.ensemble import Classifier
-from trapsort.examine import BATCH, Batch, Item, Keep, work
+from trapsort.examine import BATCH, Batch, Item, Keep, at_once, work
 from trapsort.in_hand import InHand
 from trapsort.scan import Card
+
+AHEAD = 2 * BATCH
+"""Files a worker that may be under way: some wait for an earlier one that takes long."""
 
 T = TypeVar("T")
 
@@ -31,7 +34,7 @@ class Task:
 
     `known` returns those of some contents (sha256) that the model has classified before; threads
     may call it. `in_hand` remembers, beyond a crash, which photos were being decoded. `stop` ends
-    the work after the batches in hand.
+    the work after the photos in hand.
     """
 
     card: Card
@@ -69,7 +72,7 @@ class Threads(Workers):
         self._count = count
 
     def batches(self, items: Iterator[Item], task: Task) -> Iterator[Batch]:
-        """Yield what became of the files, in the order of the card."""
+        """Yield what became of the files, in the order of the card, as it is to be recorded."""
         examine = partial(
             work,
             is_known=lambda sha256: bool(task.known([sha256])),
@@ -78,36 +81,62 @@ class Threads(Workers):
             is_there=lambda: task.card.is_there,
             keep=self._keep,
         )
-        return in_order(items, examine, self._count, task.stop)
+        size = at_once(self._classifier)
+        return _gathered(in_order(items, examine, self._count, size, task.stop), BATCH // size)
+
+
+def _gathered(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
+    """So many batches as one; where they fail, what came before is yielded first."""
+    failure: Exception | None = None
+    few: list[Batch] = []
+    while failure is None:
+        try:
+            few.append(next(batches))
+        except StopIteration:
+            break
+        except Exception as error:
+            failure = error
+        if len(few) == count:
+            yield Batch.of(few)
+            few = []
+    if few:
+        yield Batch.of(few)
+    if failure is not None:
+        raise failure
 
 
 def in_order(
     items: Iterator[Item],
     work: Callable[[Sequence[Item]], T],
     workers: int,
+    size: int = 1,
     stop: threading.Event | None = None,
 ) -> Iterator[T]:
-    """Work on handfuls of files in threads; the results in the order of the card.
+    """Work on files in threads, `size` in a call; the results in the order of the card.
 
-    At most two handfuls a worker are under way, so memory does not grow with the card. Where
-    `items` fails (a card is pulled out), what it gave before is worked on and yielded first.
+    At most `AHEAD` files a worker are under way, so memory does not grow with the card, and at a
+    stop only what a worker has begun. Where `items` fails (a card is pulled out), what it gave
+    before is worked on and yielded first.
     """
     failure: Exception | None = None
     with ThreadPoolExecutor(workers, thread_name_prefix="trapsort") as pool:
         under_way: deque[Future[T]] = deque()
         try:
-            while failure is None and not (stop is not None and stop.is_set()):
+            while failure is None and not (is_stopped := stop is not None and stop.is_set()):
                 handful: list[Item] = []
                 try:
-                    for item in islice(items, BATCH):  # one by one: list() would lose them
+                    for item in islice(items, size):  # one by one: list() would lose them
                         handful.append(item)
                 except Exception as error:
                     failure = error
                 if not handful:
                     break
                 under_way.append(pool.submit(work, handful))
-                if len(under_way) > 2 * workers:
+                if len(under_way) * size > AHEAD * workers:
                     yield under_way.popleft().result()
+            if is_stopped:  # from the end, so that what is worked on is whole up to some file
+                while under_way and under_way[-1].cancel():
+                    under_way.pop()
             while under_way:
                 yield under_way.popleft().result()
             if failure is not None:

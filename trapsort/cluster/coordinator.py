@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -129,7 +129,7 @@ class _Run:
                 self._under_way.append(handful)
                 self._send(handful)
             if done := list(self._done()):
-                yield _merged(done)
+                yield Batch.of(done)
             elif not self._under_way or self._task.is_stopped:
                 break  # what is under way at a stop is read again the next time
             else:
@@ -306,16 +306,6 @@ class _Run:
         if now - self._heard >= SILENCE_SECONDS and not self._client.nthreads():
             self._heard = now
             _log.warning("the cluster has no workers; waiting for some")
-
-
-def _merged(batches: Iterable[Batch]) -> Batch:
-    whole = Batch()
-    for each in batches:
-        whole.records.extend(each.records)
-        whole.seen.extend(each.seen)
-        whole.problems.extend(each.problems)
-        whole.failures.extend(each.failures)
-    return whole
 
 
 def _is_here(failure: Failure) -> bool:
