@@ -27,6 +27,7 @@ from scipy.special import softmax
 from training.ablation import member_milliseconds
 from training.fit import Dense, Floats, dense_logits
 from training.graph import single_input
+from training.means import keep_means, take_bytes
 from trapsort.session import load_graph
 
 BATCH = 8
@@ -79,7 +80,8 @@ class _Photos(quantization.CalibrationDataReader):  # type: ignore[misc]  # with
 def quantise(graph: Path, photos: NDArray[np.uint8], target: Path) -> None:
     """Write `graph` with its convolutions in 8 bits to `target`.
 
-    photos: uint8 (n, height, width, 3), training photos that the activations' ranges are read from.
+    photos: uint8 (n, height, width, 3), training photos that the activations' ranges are read from,
+    and by which each channel keeps its mean.
     """
     name = single_input(onnx.load(graph))
     with tempfile.TemporaryDirectory() as folder:
@@ -98,6 +100,11 @@ def quantise(graph: Path, photos: NDArray[np.uint8], target: Path) -> None:
                 calibrate_method=quantization.CalibrationMethod.Percentile,
                 extra_options={"CalibPercentile": PERCENTILE, "CalibStridedMinMax": 1},
             )
+        eighth = onnx.load(target)
+        take_bytes(eighth)
+        keep_means(onnx.load(ready), eighth, photos)
+        onnx.checker.check_model(eighth)
+        onnx.save(eighth, target)
 
 
 def drift(
