@@ -1,8 +1,8 @@
 """Bicubic resize as Pillow makes it, at a tenth of the cost where `cykooz_resizer` is at hand.
 
-Rows are resized first, columns then, with 8 bits between the two, whatever the version of Pillow
-does in one call (13 begins with the columns of tall pictures). Pillow weighs in 32 bits, the other
-in 16: of a thousand values some three differ, by 1 of 255.
+Along one side first and along the other then, with 8 bits between the two, in the order of Pillow
+13: others begin with the rows of tall pictures, too, which sharp edges show. Pillow weighs in 32
+bits, the other library in 16: of a thousand values some three differ, by 1 of 255.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ def bicubic(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
     The cubic convolution of Keys (1981, "Cubic convolution interpolation for digital image
     processing") with a = -0.5, stretched by the scale where the picture gets smaller.
     """
-    narrow = _resized(image, (size[0], image.height))
-    pixels = np.array(_resized(narrow, size), np.uint8)
+    (width, height), (across, down) = image.size, size
+    columns_first = height > down and height - down > 2 * (width - across)
+    between = (width, down) if columns_first else (across, height)
+    pixels = np.array(_resized(_resized(image, between), size), np.uint8)
     pixels.flags.writeable = False
     return pixels
 
