@@ -48,7 +48,7 @@ def in_one_call(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
 def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
     drift = np.abs(found - expected)
     assert drift.max() <= 2
-    assert drift.mean() < 0.02
+    assert drift.mean() < 0.01
 
 
 @pytest.mark.parametrize(("size", "columns_first"), ORDER)
@@ -69,7 +69,8 @@ def test_the_order_is_that_of_pillow_13() -> None:
     for _ in range(150):
         width, height, across, down = (int(side) for side in dice.integers(8, 400, 4))
         image = noise(width, height, bits=True)  # its edges tell the orders apart
-        assert_close(bicubic(image, (across, down)), in_one_call(image, (across, down)))
+        drift = bicubic(image, (across, down)) - in_one_call(image, (across, down))
+        assert np.abs(drift).max() <= 2
 
 
 def test_real_photos_are_what_one_call_of_pillow_makes_of_them(shared: Path) -> None:

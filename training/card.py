@@ -263,10 +263,11 @@ def _precisions(recipe: Recipe, metrics: dict[str, Any]) -> list[str]:
     return [
         f"""## {SECTION}
 
-A second graph computes convolutions with 8-bit weights and activations; heads, stack and
-calibration stay in single precision. It is used where the CPU multiplies bytes fast. Ranges of
-activations come from development photos, as do linear corrections of the last dense layers and the
-whitening; one augmented view of each of other development photos decided whether the graph may be
+A second graph computes convolutions with 8-bit weights and activations, beginning with the bytes of
+the photo as they are; heads, stack and calibration stay in single precision. It is used where the
+CPU multiplies bytes fast. Ranges of activations and means of channels, which the biases restore,
+come from development photos, as do linear corrections of the last dense layers and the whitening;
+one augmented view of each of other development photos decided whether the graph may be
 used. The members had learned from these photos, but not from the test photos, which decided
 nothing. Pairs are single precision to 8 bits. An answer is a species or none.
 
