@@ -72,11 +72,12 @@ def draw(
     *,
     width: int = WIDTH,
     height: int = HEIGHT,
+    quality: int = QUALITY,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """Write `count` photographs into `folder` and return their paths in order.
 
-    `on_step` hears of each photo when it is there.
+    quality: of the JPEG files, 1 to 95; `on_step` hears of each photo when it is there.
     """
     random = np.random.default_rng(0)
     planes = [texture(height, width, random, slope=SLOPE) for _ in range(PLANES)]
@@ -84,7 +85,7 @@ def draw(
 
     def one(number: int) -> Path:
         path = folder / f"IMG_{number:04d}.JPG"
-        Image.fromarray(scene(number, planes)).save(path, quality=QUALITY, exif=exif(number))
+        Image.fromarray(scene(number, planes)).save(path, quality=quality, exif=exif(number))
         return path
 
     paths = []

@@ -34,7 +34,7 @@ class Workshop:
     page: Path | None = None
     machine: Machine = field(default_factory=this_machine)
     sections: list[Section] = field(default_factory=list)
-    _drawn: dict[tuple[int, int, int], Path] = field(default_factory=dict)
+    _drawn: dict[tuple[int, int, int, int], Path] = field(default_factory=dict)
     _copied: int = 0
 
     def __post_init__(self) -> None:
@@ -48,6 +48,7 @@ class Workshop:
         *,
         width: int = photos.WIDTH,
         height: int = photos.HEIGHT,
+        quality: int = photos.QUALITY,
     ) -> tuple[Path, list[Path]]:
         """Return a folder and its `count` photos: drawn ones, or at most so many of a card."""
         if card is not None:
@@ -57,11 +58,13 @@ class Workshop:
             if not found:
                 raise click.BadParameter(f"no JPEG file below {card}", param_hint="--card")
             return folder, found
-        what = (count, width, height)
+        what = (count, width, height, quality)
         if what not in self._drawn:
-            folder = self.scratch / f"drawn-{count}-{width}x{height}"
+            folder = self.scratch / "-".join(map(str, ("drawn", *what)))
             with progress("photos", count) as step:
-                photos.draw(folder, count, width=width, height=height, on_step=step)
+                photos.draw(
+                    folder, count, width=width, height=height, quality=quality, on_step=step
+                )
             self._drawn[what] = folder
         folder = self._drawn[what]
         return folder, sorted(folder.iterdir())

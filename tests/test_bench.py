@@ -22,7 +22,7 @@ from bench.one import peak
 from bench.page import marks, put
 from bench.photos import draw, texture
 from bench.progress import progress
-from bench.sizes import ratios
+from bench.sizes import times
 from bench.speed import late_share, row, said
 from bench.startup import children, started
 from bench.tables import Column, Section, Table, markdown, print_tables
@@ -104,8 +104,9 @@ def test_a_row_compares_with_the_published_way_and_with_the_floor() -> None:
     assert row(missing, None, (old, new), floor) == ("old", *[None] * 8)
     assert row(missing, new, (None, new), floor)[6:8] == (None, 1)
     assert said(missing) == "old: by hand; not measured: no Keras"
-    assert ratios(8, 2, 0.5) == (4, 4)
-    assert ratios(None, 2, 0.5) == (None, 4)
+    assert times(8, 2) == 4
+    assert times(None, 2) is None
+    assert times(8, None) is None
 
 
 TABLE = Table(
