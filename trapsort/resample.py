@@ -1,4 +1,4 @@
-"""Bicubic resize as Pillow makes it, at a tenth of the cost where `cykooz_resizer` is at hand.
+"""Bicubic resize as Pillow makes it, several times faster where `cykooz_resizer` is at hand.
 
 Along one side first and along the other then, with 8 bits between the two, in the order of Pillow
 13: others begin with the rows of tall pictures, too, which sharp edges show. Pillow weighs in 32
