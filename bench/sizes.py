@@ -16,6 +16,7 @@ from bench.tables import Cell, Column, Section, Table
 from bench.workshop import Workshop, bundle_option, card_option, count_option, repeats_option
 
 if TYPE_CHECKING:
+    from bench.ways import Member
     from trapsort.bundle import Bundle
 
 SIZES = ((1632, 1224, 88), (3264, 2448, 50), (3264, 2448, 75), (3264, 2448, 88), (6000, 4000, 88))
@@ -50,20 +51,26 @@ def sizes(
     loaded = load_bundle(bundle)
     rows: list[tuple[Cell, ...]] = []
     notes: tuple[str, ...] = ()
+    members: dict[str, list[Member]] = {}  # made once: Keras is slower with each further set
     for width, height, quality in SIZES:
         drawn = workshop.photos(count, width=width, height=height, quality=quality)
-        row, notes = _compared(workshop, loaded, *drawn, repeats)
+        row, notes = _compared(workshop, loaded, members, *drawn, repeats)
         rows.append((f"drawn, quality {quality}", *row))
     if card is not None:
         photos = workshop.photos(count, card)
-        row, notes = _compared(workshop, loaded, *photos, repeats)
+        row, notes = _compared(workshop, loaded, members, *photos, repeats)
         rows.append((f"{len(photos[1])} of a card", *row))
     title = "Milliseconds a photo, by its pixels and bytes"
     return Section("sizes", (Table(title, COLUMNS, tuple(rows), notes),))
 
 
 def _compared(
-    workshop: Workshop, bundle: Bundle, folder: Path, paths: list[Path], repeats: int
+    workshop: Workshop,
+    bundle: Bundle,
+    members: dict[str, list[Member]],
+    folder: Path,
+    paths: list[Path],
+    repeats: int,
 ) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
     """A row of `COLUMNS` but for its name, and what each way does."""
     from bench.ways import WAYS, Setting
@@ -71,7 +78,7 @@ def _compared(
     scratch = workshop.scratch / f"sizes-{folder.name}"
     scratch.mkdir()
     with ExitStack() as stack:
-        setting = Setting(folder, paths, bundle, scratch, stack)
+        setting = Setting(folder, paths, bundle, scratch, stack, members)
         ways = [WAYS[name](setting) for name in NAMES]
         with progress(f"sizes, {folder.name}", steps(ways, repeats)) as step:
             taken = interleave(ways, repeats, on_step=step)
