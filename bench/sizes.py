@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.measure import interleave, reached, steps
-from bench.photos import megapixels
+from bench.photos import HEIGHT, QUALITY, WIDTH, megapixels
 from bench.progress import progress
 from bench.speed import said
 from bench.tables import Cell, Column, Section, Table
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from bench.ways import Member
     from trapsort.bundle import Bundle
 
-SIZES = ((1632, 1224, 88), (3264, 2448, 50), (3264, 2448, 75), (3264, 2448, 88), (6000, 4000, 88))
+SIZES = (
+    (1632, 1224, QUALITY),
+    (WIDTH, HEIGHT, 50),
+    (WIDTH, HEIGHT, 75),
+    (WIDTH, HEIGHT, QUALITY),
+    (6000, 4000, QUALITY),
+)
 """Width, height and JPEG quality of drawn photos."""
 NAMES = ("published-32", "published-32-twice", "trapsort", "floor")
 COLUMNS = (
@@ -51,7 +57,7 @@ def sizes(
     loaded = load_bundle(bundle)
     rows: list[tuple[Cell, ...]] = []
     notes: tuple[str, ...] = ()
-    members: dict[str, list[Member]] = {}  # made once: Keras is slower with each further set
+    members: dict[str, list[Member]] = {}  # made once, as where only one size is measured
     for width, height, quality in SIZES:
         drawn = workshop.photos(count, width=width, height=height, quality=quality)
         row, notes = _compared(workshop, loaded, members, *drawn, repeats)

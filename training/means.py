@@ -27,15 +27,26 @@ Wide = NDArray[np.float64]
 class _EightBits:
     """The graph of a network in 8 bits, its convolutions and their biases."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.model, self.graph = model, model.graph
-        self.made = {output: node for node in self.graph.node for output in node.output}
-        self._constants = {tensor.name: tensor for tensor in self.graph.initializer}
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.graph = graph
+        self.made = {output: node for node in graph.node for output in node.output}
+        self._constants = {tensor.name: tensor for tensor in graph.initializer}
 
-    def value(self, name: str) -> Wide | None:
-        """A constant, or None for what is computed."""
+    def number(self, name: str) -> float | None:
+        """A constant that is one number; None for others, and for what is computed."""
         found = self._constants.get(name)
-        return None if found is None else numpy_helper.to_array(found).astype(np.float64)
+        value = None if found is None else numpy_helper.to_array(found)
+        return None if value is None or value.size != 1 else float(value.item())
+
+    def constant(self, name: str) -> Wide:
+        """A constant; raises `ValueError` for what is computed."""
+        if name not in self._constants:
+            raise ValueError(f"{name} is computed, and no constant")
+        return numpy_helper.to_array(self._constants[name]).astype(np.float64)
+
+    def scale(self, name: str) -> Wide:
+        """What one step of a value in 8 bits, or of a bias in 32, counts."""
+        return self.constant(self.made[name].input[1])
 
     def put(self, name: str, value: NDArray[Any]) -> str:
         """Make a constant of this name, new or in place of the old one."""
@@ -64,28 +75,20 @@ class _EightBits:
 
     def weights(self, conv: onnx.NodeProto) -> Wide:
         """As they count, (channels out, channels in, height, width)."""
-        read = self.made[conv.input[1]]
-        steps, scale = self.value(read.input[0]), self.value(read.input[1])
-        if steps is None or scale is None:
-            raise ValueError(f"{conv.name} has weights that are computed")
-        return steps * scale.reshape(-1, 1, 1, 1)
+        name = conv.input[1]
+        return self.constant(self.made[name].input[0]) * self.scale(name).reshape(-1, 1, 1, 1)
 
     def bias(self, conv: onnx.NodeProto) -> Wide:
         """As it counts, one a channel; 0 without one."""
         if len(conv.input) < 3:
             return np.zeros(len(self.weights(conv)))
-        read = self.made[conv.input[2]]
-        steps, scale = self.value(read.input[0]), self.value(read.input[1])
-        if steps is None or scale is None:
-            raise ValueError(f"{conv.name} has a bias that is computed")
-        return steps * scale
+        name = conv.input[2]
+        return self.constant(self.made[name].input[0]) * self.scale(name)
 
     def put_bias(self, conv: onnx.NodeProto, bias: Wide) -> None:
         """Write a bias in the steps that the products of photos and weights have, in 32 bits."""
-        scales = [self.value(self.made[name].input[1]) for name in conv.input[:2]]
-        if scales[0] is None or scales[1] is None:
-            raise ValueError(f"{conv.name} has a scale that is computed")
-        scale = (scales[0] * scales[1]).reshape(-1).astype(np.float32)
+        photo, weights = (self.scale(name) for name in conv.input[:2])
+        scale = (photo * weights).reshape(-1).astype(np.float32)
         limit = np.iinfo(np.int32)
         steps = np.clip(np.rint(bias / scale), limit.min, limit.max).astype(np.int32)
         name = f"{conv.output[0]}/bias"
@@ -99,15 +102,14 @@ class _EightBits:
         conv.input.append(name)
 
 
-def take_bytes(model: onnx.ModelProto) -> int:
-    """Let first convolutions read the photo's bytes themselves; return how many do.
+def take_bytes(model: onnx.ModelProto) -> None:
+    """Let first convolutions read the photo's bytes themselves.
 
     What stands before them, x -> a x + b for two numbers, becomes their scale (a), their zero point
     (the byte nearest to -b / a) and a part of their bias (what is left, half a step at most). So
     nothing is rounded there, and a photo is neither made floats nor rounded back.
     """
-    net, photo = _EightBits(model), model.graph.input[0].name
-    count = 0
+    net, photo = _EightBits(model.graph), model.graph.input[0].name
     for conv in net.convolutions():
         read = net.made[conv.input[0]]
         rounded = net.made.get(read.input[0])
@@ -127,9 +129,7 @@ def take_bytes(model: onnx.ModelProto) -> int:
         read.input[1] = net.put(f"{name}/scale", np.array(factor, np.float32))
         read.input[2] = net.put(f"{name}/zero", np.array(zero, np.uint8))
         net.put_bias(conv, bias)
-        count += 1
-    _forget_unused(model)
-    return count
+    _forget_unused(model.graph)
 
 
 def _line(net: _EightBits, value: str, photo: str) -> tuple[float, float, list[int]] | None:
@@ -142,22 +142,21 @@ def _line(net: _EightBits, value: str, photo: str) -> tuple[float, float, list[i
         path.append(net.made[value])
         value = path[-1].input[0]
     for node in reversed(path):
-        number = net.value(node.input[1]) if len(node.input) == 2 else None
+        number = net.number(node.input[1]) if len(node.input) == 2 else None
         if node.op_type == "Transpose" and turn is None:
             turn = list(helper.get_node_attr_value(node, "perm"))
-        elif node.op_type in ("Add", "Sub") and number is not None and number.size == 1:
-            shift += number.item() * (1 if node.op_type == "Add" else -1)
-        elif node.op_type in ("Mul", "Div") and number is not None and number.size == 1:
-            by = number.item() if node.op_type == "Mul" else 1 / number.item()
+        elif node.op_type in ("Add", "Sub") and number is not None:
+            shift += number if node.op_type == "Add" else -number
+        elif node.op_type in ("Mul", "Div") and number:
+            by = number if node.op_type == "Mul" else 1 / number
             factor, shift = factor * by, shift * by
         elif node.op_type != "Cast":
             return None
     return None if turn is None or factor <= 0 else (factor, shift, turn)
 
 
-def _forget_unused(model: onnx.ModelProto) -> None:
+def _forget_unused(graph: onnx.GraphProto) -> None:
     """Take out nodes and constants that no output comes from."""
-    graph = model.graph
     kept = {node.output[0] for out in graph.output for node in needed_for(graph, out.name)}
     nodes = [node for node in graph.node if node.output[0] in kept]
     used = {name for node in nodes for name in node.input}
@@ -167,16 +166,16 @@ def _forget_unused(model: onnx.ModelProto) -> None:
     graph.initializer.extend(constants)
 
 
-def keep_means(single: onnx.ModelProto, eighth: onnx.ModelProto, photos: NDArray[np.uint8]) -> int:
+def keep_means(single: onnx.ModelProto, eighth: onnx.ModelProto, photos: NDArray[np.uint8]) -> None:
     """Give the channels of each convolution in `eighth` the means that they have in `single`.
 
     One after the other in the order of the network, so that each is measured behind those that are
-    corrected; by their biases, which costs nothing. Photos: uint8 (N, height, width, 3). Returns
-    how many convolutions there are. (Nagel et al. 2019, "Data-free quantization through weight
-    equalization and bias correction", where the means are known without photos.)
+    corrected; by their biases, which costs nothing. Photos: uint8 (N, height, width, 3). (Nagel et
+    al. 2019, "Data-free quantization through weight equalization and bias correction", where the
+    means are known without photos.)
     """
     some = photos[:: -(-len(photos) // PHOTOS)]
-    net = _EightBits(eighth)
+    net = _EightBits(eighth.graph)
     before = {node.name: node.output[0] for node in single.graph.node if node.op_type == "Conv"}
     chosen = [conv for conv in net.convolutions() if conv.name in before]
     wanted = _means(single, [before[conv.name] for conv in chosen], some)
@@ -184,8 +183,7 @@ def keep_means(single: onnx.ModelProto, eighth: onnx.ModelProto, photos: NDArray
         part = cut(eighth, conv.output[0], ["N", "channels", "height", "width"])
         (found,) = _means(part, [conv.output[0]], some)
         net.put_bias(conv, net.bias(conv) + mean - found)
-    _forget_unused(eighth)
-    return len(chosen)
+    _forget_unused(eighth.graph)
 
 
 def _means(model: onnx.ModelProto, values: Sequence[str], photos: NDArray[np.uint8]) -> list[Wide]:
