@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trapsort.session import Scores
     from trapsort.store import Record
 
-HANDFUL = 8  # photos in one transaction
+HANDFUL = 12  # photos in one transaction: what a worker does in half a second
 RECORDED = 100_000  # photos of the record in which one is looked for
 HASHES = 1_000_000  # perceptual hashes among which the nearest is looked for
 WHOLE = "whole pipeline, 1 worker"
@@ -125,6 +125,7 @@ def stages(work: Work, classifier: Classifier, known: LookUp, record: Way) -> li
 
     bundle, session = classifier.bundle, classifier.session
     digests = [record.sha256 for record in work.records]
+    blocks = [frame.exif or data for frame, data in zip(work.frames, work.data, strict=True)]
     random = np.random.default_rng(0)
     hashes = random.integers(0, 2**64, HASHES, dtype=np.uint64)
     near = NearDuplicates(hashes, np.arange(HASHES, dtype=np.int64))
@@ -145,7 +146,7 @@ def stages(work: Work, classifier: Classifier, known: LookUp, record: Way) -> li
             lambda sha256: known([sha256]),
         ),
         each("decode", "JPEG to the members' pixels", work.data, lambda d: decode(d, bundle.size)),
-        each("EXIF", "time, make, trigger, ...", work.data, read_exif),
+        each("EXIF", "time, make, trigger, ...", blocks, read_exif),
         each(
             "perceptual hash",
             "of the small picture",
@@ -170,7 +171,7 @@ def read_file(photo: Photo) -> bytes:
 
 
 def handfuls(items: Sequence[T]) -> list[Sequence[T]]:
-    """Return items by eight, as many as go into one transaction."""
+    """Return items in parts, as many as go into one transaction."""
     return [items[start : start + HANDFUL] for start in range(0, len(items), HANDFUL)]
 
 

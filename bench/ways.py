@@ -20,6 +20,7 @@ from PIL import Image
 from bench.measure import Way
 from trapsort.bundle import Bundle
 from trapsort.ensemble import Classifier
+from trapsort.jpeg import scaled
 from trapsort.pipeline import ingest
 from trapsort.session import Session, open_session
 from trapsort.settings import cores
@@ -194,10 +195,12 @@ def floor_way(setting: Setting, threads: int | None = None) -> Way:
 
 
 def smallest(path: Path) -> None:
-    """Read a JPEG file and decode it at 1/8 scale."""
-    with Image.open(io.BytesIO(path.read_bytes())) as image:
+    """Read a JPEG file and decode it at 1/8 scale, as trapsort does or by Pillow."""
+    data = path.read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
         image.draft("RGB", (image.width // 8, image.height // 8))
-        image.load()
+        if scaled(data, image.size) is None:
+            image.load()
 
 
 WAYS: dict[str, Callable[[Setting], Way]] = {

@@ -80,7 +80,7 @@ class Course:
     @property
     def growth(self) -> int:
         """Bytes that were added from the first quarter of the files to the last."""
-        quarter = len(self.held) // 4
+        quarter = max(1, len(self.held) // 4)
         return max(self.held[-quarter:]) - max(self.held[:quarter])
 
     @property

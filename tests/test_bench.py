@@ -398,7 +398,7 @@ def test_stages_are_measured_one_by_one(toy: list[str], monkeypatch: pytest.Monk
     within = {found["stage"]: found["milliseconds"] for found in inside["rows"]}
     assert within["inference, single, first exit"] is None  # the toy has no cascade
     assert within["inference, single, last exit"] > 0
-    assert within["look-up, 8 a query"] > 0
+    assert within["look-up, 12 a query"] > 0
 
 
 def test_what_decoding_a_part_changes(tmp_path: Path) -> None:

@@ -268,8 +268,8 @@ def test_a_coordinator_that_dies_is_followed_by_another(
         "    if len(calls) == 2: os.kill(os.getpid(), 9)\n"
         "    return whole(*arguments, **others)\n"
         "Store.record = record\n"
-        "from trapsort.cluster import coordinator\n"
-        "coordinator.MERGED = 1\n"
+        "from trapsort import workers\n"
+        "workers.TOGETHER = 1\n"
         "from trapsort.cli.main import main\n"
         "sys.exit(main())\n"
     )

@@ -370,7 +370,7 @@ def test_a_progressive_jpeg_is_counted_with_its_coefficients(
         needed = reason_of(data)[1]
         taken.append(int(needed.split()[3]))
         monkeypatch.undo()
-    assert taken == [12, 7, 1]
+    assert taken == [14, 8, 3]
 
 
 USED = """

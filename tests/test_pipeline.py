@@ -127,8 +127,9 @@ def test_near_duplicates_are_linked_and_kept(
 
 
 def test_stopping_keeps_what_is_recorded_and_going_on_finishes(
-    store: Store, classifier: Classifier, tmp_path: Path
+    store: Store, classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("trapsort.workers.TOGETHER", 4)
     drawn = draw_card(tmp_path / "drawn")
     stop = threading.Event()
     part = ingest(

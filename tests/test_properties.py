@@ -316,7 +316,7 @@ def _prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     CardMachine.template = folder / "empty.sqlite3"
     Store.open(f"sqlite:///{CardMachine.template}").close()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "BATCH", 2)
+        patch.setattr(workers, "TOGETHER", 2)
         yield
 
 

@@ -12,17 +12,20 @@ from tests.toy import write_bundle
 from trapsort.bundle import load_bundle
 from trapsort.ensemble import Classifier
 from trapsort.errors import InputError
-from trapsort.examine import BATCH, Item
+from trapsort.examine import Batch, Item
 from trapsort.in_hand import InHand
 from trapsort.scan import Card, Problem
 from trapsort.session import open_session
-from trapsort.workers import AHEAD, Task, Threads, in_order
+from trapsort.workers import AHEAD, TOGETHER, Task, Threads, in_order, together
+
+
+def problem(number: int) -> Problem:
+    return Problem(Path("/card"), b"%03d" % number, "unreadable", "")
 
 
 def items(count: int, *, pulled: bool = False) -> Iterator[Item]:
     """Files that are none; with `pulled` the card is pulled out behind them."""
-    for number in range(count):
-        yield Problem(Path("/card"), b"%03d" % number, "unreadable", "")
+    yield from map(problem, range(count))
     if pulled:
         raise InputError("The card is gone.", "Put it in again.")
 
@@ -38,10 +41,10 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
 
 
 def test_a_few_files_keep_all_threads_busy() -> None:
-    together = threading.Barrier(4, timeout=10)
+    all_four = threading.Barrier(4, timeout=10)
 
     def work(handful: Sequence[Item]) -> list[int]:
-        together.wait()  # fails unless four threads come to it
+        all_four.wait()  # fails unless four threads come to it
         return names(handful)
 
     assert list(in_order(items(4), work, 4)) == [[0], [1], [2], [3]]
@@ -87,12 +90,31 @@ def test_a_stop_ends_after_the_files_in_hand() -> None:
     assert len(done) <= 6, "files that nobody had begun were worked on"
 
 
+def test_what_comes_within_half_a_second_is_recorded_together() -> None:
+    now = 0.0
+
+    def batches() -> Iterator[Batch]:
+        nonlocal now
+        for number, seconds in enumerate([0.1, 0.2, 0.15, 0.1, 0.1, 2.0, 0.1]):
+            now += seconds
+            yield Batch(problems=[problem(number)])
+
+    found = [names(each.problems) for each in together(batches(), lambda: now)]
+    assert found == [[0, 1, 2, 3], [4, 5], [6]]
+
+
+def test_many_that_come_at_once_are_several_transactions() -> None:
+    batches = (Batch(problems=[problem(number)]) for number in range(2 * TOGETHER + 1))
+    sizes = [each.files for each in together(batches, lambda: 0.0)]
+    assert sizes == [TOGETHER, TOGETHER, 1]
+
+
 def test_a_card_that_is_pulled_out_costs_nothing_that_was_read(classifier: Classifier) -> None:
     """Nor does what is gathered for one transaction."""
     threads = Threads(classifier, 2)
     task = Task(Card(Path("/card"), (0, 0), ""), lambda sha256s: set(), InHand())
     found = []
     with pytest.raises(InputError, match="gone"):
-        for batch in threads.batches(items(BATCH + 3, pulled=True), task):
+        for batch in together(threads.batches(items(TOGETHER + 3, pulled=True), task)):
             found.append(names(batch.problems))
-    assert found == [list(range(BATCH)), [BATCH, BATCH + 1, BATCH + 2]]
+    assert [number for each in found for number in each] == list(range(TOGETHER + 3))

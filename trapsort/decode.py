@@ -30,6 +30,7 @@ from PIL import (
 
 from trapsort.errors import PhotoError
 from trapsort.exif import quiet_pillow
+from trapsort.jpeg import scaled
 from trapsort.memory import heif_memory, memory, room_for
 from trapsort.resample import bicubic
 
@@ -111,7 +112,7 @@ class Frame:
     model_input: the same at the size that a bundle's graph takes, mostly the same array; width,
     height: pixels of the upright original; format: one of `FORMATS`; flags: sorted,
     `no_end_marker` where a JPEG decodes but its end is missing (a half-copied file often does);
-    exif: the EXIF block of a HEIF file, which its decoder alone can find, else nothing.
+    exif: the EXIF block of a HEIF or JPEG file, found in passing, else nothing.
     """
 
     pixels: NDArray[np.uint8]
@@ -230,25 +231,30 @@ def _opened(data: bytes, least: int, *, longer_only: bool = False) -> Iterator[_
             yield _Opened(_rgb(image), image.size, "HEIF", exif)
         return
     image = Image.open(io.BytesIO(data), formats=_OPENED)
-    kind, size = str(image.format), image.size
+    kind, size, exif = str(image.format), image.size, b""
     _check_pixels(*size)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _check_tiff(image, data)
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         short = max(1, least * min(size) // max(size)) if longer_only else least
         image.draft("RGB", (least, short) if size[0] >= size[1] else (short, least))
+        exif = image.info.get("exif", b"")
         image.decodermaxblock = len(data)  # all of it at once: in pieces it is copied twice
     # A PNG may say only at its end that it is to be turned. To ask it before `load` would be a load
     # of its own, after whose failure the next one gives a picture that is half grey.
     is_turned = kind == "PNG" or _orientation(image) in _UPRIGHT
     with room_for(memory(image, size, data, is_turned=is_turned)):
-        image.load()
+        small = scaled(data, image.size) if image.mode == "RGB" and image.size != size else None
+        if small is None:
+            image.load()
         # After load: only then has Pillow turned a TIFF upright, and seen a PNG's last EXIF.
         turn = _orientation(image)
-        image = _rgb(image)  # the name is used again, so that what it held goes before the turn
+        # The names are used again, so that what they held goes before the turn.
+        image = _rgb(image) if small is None else Image.fromarray(small)
+        small = None
         if turn in _UPRIGHT:
             image = image.transpose(_UPRIGHT[turn])
-        yield _Opened(image, size[::-1] if turn >= 5 else size, kind)
+        yield _Opened(image, size[::-1] if turn >= 5 else size, kind, exif)
 
 
 def _open_heif(data: bytes) -> HeifFile:

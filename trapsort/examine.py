@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 BATCH = 8
-"""Photos in one transaction, and at most in one run of the graph."""
+"""Photos that another machine is sent at once, and at most in one run of the graph."""
 
 RUNS = threading.BoundedSemaphore(cores())
 """Runs of the graph at a time: more than cores are no faster, and each takes some 25 MB."""
@@ -88,6 +88,11 @@ class Batch:
     seen: list[tuple[Photo, bytes]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def files(self) -> int:
+        """How many files it is about, those with an answer missing counted twice."""
+        return len(self.records) + len(self.seen) + len(self.problems) + len(self.failures)
 
     @classmethod
     def of(cls, batches: Iterable[Batch]) -> Self:

@@ -27,6 +27,7 @@ MAX_MEMORY = 512 * 1024 * 1024
 _MODE_BYTES = {"RGB": 4, "1": 5, "L": 5, "P": 5, "I": 13, "F": 13}
 _MODE_BYTES |= dict.fromkeys(("I;16", "I;16L", "I;16B", "I;16N"), 9)
 _OTHER_BYTES = _TURNED_BYTES = 8
+_SCALED_JPEG_BYTES = 7  # libjpeg-turbo has 3, and Pillow its copy
 _WEBP_BYTES = 16  # libwebp has a canvas and the one before, Pillow a copy and its own
 _HEIF_BYTES = 13  # libheif has planes and their RGB, Pillow a copy and its own
 
@@ -102,6 +103,8 @@ def memory(image: Image.Image, size: tuple[int, int], data: bytes, *, is_turned:
     bytes_each = _MODE_BYTES.get(image.mode, _OTHER_BYTES)
     if is_turned:
         bytes_each = max(bytes_each, _TURNED_BYTES)
+    if image.size != size:
+        bytes_each = max(bytes_each, _SCALED_JPEG_BYTES)
     if image.format == "WEBP":
         bytes_each = _WEBP_BYTES
     need = len(data) + image.width * image.height * bytes_each

@@ -24,7 +24,7 @@ from trapsort.scan import Card, Problem, card_of, scan
 from trapsort.settings import cores
 from trapsort.store import Account, NamingRule, Record, Store
 from trapsort.urls import Url
-from trapsort.workers import Task, Threads, Workers
+from trapsort.workers import Task, Threads, Workers, together
 
 PASSING = ("unreadable", "changed", "no_memory")
 """Problems that the same file may not have the next time."""
@@ -84,7 +84,7 @@ def ingest(
 
     try:
         task = Task(place, known, in_hand or InHand(), stop)
-        for batch in classifier.batches(items, task):
+        for batch in together(classifier.batches(items, task)):
             account += _record(store, card, model, near, batch)
             gone += sum(failure.is_gone for failure in batch.failures)
             if on_progress is not None:
@@ -140,14 +140,16 @@ def _record(store: Store, card: int, model: int, near: NearDuplicates, batch: Ba
 
 
 def _linked(records: Sequence[Record], near: NearDuplicates) -> list[Record]:
-    """Records with the recorded photo that each nearly equals, or one before it in the batch.
+    """Records with the photo that each resembles most, recorded or before it in the batch.
 
-    A photo of the batch has no id yet and is named by -1 - its place.
+    The first of several, wherever a batch ends. A photo of the batch has no id yet and is named by
+    -1 - its place.
     """
     within = NearDuplicates()
     linked = []
     for place, record in enumerate(records):
-        twin = near.nearest(record.perceptual_hash) or within.nearest(record.perceptual_hash)
+        found = near.nearest(record.perceptual_hash), within.nearest(record.perceptual_hash)
+        twin = min(filter(None, found), key=lambda each: each[1], default=None)
         within.add(-1 - place, record.perceptual_hash)
         linked.append(replace(record, near=twin))
     return linked

@@ -7,6 +7,7 @@ the graph. Other machines are workers in the same sense: room `cluster`.
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,9 @@ from trapsort.scan import Card
 
 AHEAD = 2 * BATCH
 """Files a worker that may be under way: some wait for an earlier one that takes long."""
+
+TOGETHER, TOGETHER_SECONDS = 64, 0.5
+"""Files that are recorded at once, and for how long the first of them waits: what a crash costs."""
 
 T = TypeVar("T")
 
@@ -81,14 +85,19 @@ class Threads(Workers):
             is_there=lambda: task.card.is_there,
             keep=self._keep,
         )
-        size = at_once(self._classifier)
-        return _gathered(in_order(items, examine, self._count, size, task.stop), BATCH // size)
+        return in_order(items, examine, self._count, at_once(self._classifier), task.stop)
 
 
-def _gathered(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
-    """So many batches as one; where they fail, what came before is yielded first."""
+def together(
+    batches: Iterator[Batch], clock: Callable[[], float] = time.monotonic
+) -> Iterator[Batch]:
+    """Join what comes within half a second: most of what a transaction costs is not its photos.
+
+    Where the batches fail, what came before is yielded first.
+    """
     failure: Exception | None = None
     few: list[Batch] = []
+    files, since = 0, clock()
     while failure is None:
         try:
             few.append(next(batches))
@@ -96,9 +105,11 @@ def _gathered(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
             break
         except Exception as error:
             failure = error
-        if len(few) == count:
+        else:
+            files += few[-1].files
+        if few and (files >= TOGETHER or clock() - since >= TOGETHER_SECONDS):
             yield Batch.of(few)
-            few = []
+            few, files, since = [], 0, clock()
     if few:
         yield Batch.of(few)
     if failure is not None:

@@ -1,12 +1,14 @@
 """trapsort broken on purpose, to show that the harness can fail.
 
 `python -m tests.faults.broken VARIANT watch ...` runs trapsort with one of `VARIANTS`; `sound`
-changes nothing but the waiting times. Nothing of this is in trapsort itself.
+changes nothing but the waiting times and what a transaction holds. Nothing of this is in trapsort
+itself.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import sys
 import time
@@ -100,8 +102,8 @@ def replaced() -> None:
         met.update(row["sha256"] for row in rows)
         connection.execute(insert(table).prefix_with("OR REPLACE"), rows)
 
-    def forget(connection: Any, sha256s: Iterable[bytes], model: int) -> dict[bytes, bool]:
-        known = find_known(connection, list(sha256s), model)
+    def forget(cursor: Any, *asked: Any) -> dict[bytes, bool]:
+        known = find_known(cursor, *asked)
         return {key: answered for key, answered in known.items() if key in met}
 
     def without_keys(connection: Any, entry: Any) -> None:
@@ -148,7 +150,7 @@ def _room(name: str) -> Any:
 
 
 def main() -> int:
-    """Run trapsort with a variant, the first argument, and shortened waiting times."""
+    """Run trapsort with a variant, the first argument, and other constants."""
     if sys.platform != "win32":
         import resource
 
@@ -158,6 +160,9 @@ def main() -> int:
         assert hasattr(watch, name)
         # Before anything else imports them: `daemon` takes them as its defaults.
         setattr(watch, name, getattr(program, name))
+    workers = _room("trapsort.workers")
+    # By their number, so that the same calls are made however slow the machine is.
+    workers.TOGETHER, workers.TOGETHER_SECONDS = program.TOGETHER, math.inf
     VARIANTS[sys.argv.pop(1)]()
     from trapsort.__main__ import main as trapsort
 

@@ -16,6 +16,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 QUIET_SECONDS, RESCAN_SECONDS, TICK_SECONDS = 0.3, 1.0, 0.05
 """Instead of 2 s, 60 s and 0.2 s; `broken` sets them, and no option of trapsort does."""
 
+TOGETHER = 8
+"""Files in a transaction, instead of those of half a second."""
+
 WATCHING = b"; Ctrl-C ends it"
 """The program says so when it begins to work."""
 

@@ -36,9 +36,6 @@ HANDFUL_BYTES = 64 * 1024 * 1024
 AHEAD = 3
 """Handfuls under way for each thread of the cluster: one in work, one read, one on its way."""
 
-MERGED = 8
-"""Handfuls in one transaction, at most, where several are done at a time."""
-
 MOST_LOSSES = 4
 """Times that a handful may be lost with its worker although its photos are decoded apart."""
 
@@ -128,8 +125,9 @@ class _Run:
                     break
                 self._under_way.append(handful)
                 self._send(handful)
-            if done := list(self._done()):
-                yield Batch.of(done)
+            if self._under_way and (done := self._under_way[0].batch) is not None:
+                self._under_way.popleft()
+                yield done
             elif not self._under_way or self._task.is_stopped:
                 break  # what is under way at a stop is read again the next time
             else:
@@ -291,13 +289,6 @@ class _Run:
             for each in batch.failures
         ]
         return replace(batch, failures=seen_here)
-
-    def _done(self) -> Iterator[Batch]:
-        """Take what is through from the front, so that the order stays that of the card."""
-        for _ in range(MERGED):
-            if not self._under_way or self._under_way[0].batch is None:
-                return
-            yield self._under_way.popleft().batch or Batch()
 
     def _check_alive(self) -> None:
         if self._client.status != "running":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -48,11 +47,15 @@ OTHER_HINT = "nothing of this step was recorded; check the database's address an
 
 
 @contextmanager
-def told(database: str) -> Iterator[None]:
-    """Turn what goes wrong in the database inside into a `DatabaseError` that says what to do."""
+def told(engine: Engine, name: str | None = None) -> Iterator[None]:
+    """Turn what goes wrong in the database inside into a `DatabaseError` that says what to do.
+
+    `name` is what the message calls the database where that is not `name_of` it.
+    """
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
+        database = name or name_of(engine)
         cause = error.orig if isinstance(error, DBAPIError) else error
         text = " ".join(str(cause).split())
         hint = next((HINTS[part] for part in HINTS if part in text.lower()), OTHER_HINT)
@@ -94,15 +97,26 @@ def _shown(url: str) -> str:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that sees one state of the database, whatever others write."""
-    with told(name_of(engine)), engine.connect() as connection:
+    with told(engine), engine.connect() as connection:
         yield connection
+
+
+@contextmanager
+def asking(engine: Engine) -> Iterator[Any]:
+    """Borrow the driver's own cursor for one query; SQLAlchemy takes longer than small answers."""
+    with told(engine):
+        pooled = engine.raw_connection()
+        try:
+            yield pooled.cursor()
+        finally:
+            pooled.close()
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that writes, one at a time; it is whole or, after any exception, not."""
     writer = engine.execution_options(**{IMMEDIATE: True})
-    with told(name_of(engine)), writer.begin() as connection:
+    with told(engine), writer.begin() as connection:
         yield connection
 
 
@@ -121,7 +135,7 @@ def set_journal(engine: Engine) -> None:
     if engine.dialect.name != "sqlite":
         return
     mode = "DELETE" if on_network(engine) else "WAL"
-    with told(name_of(engine)):
+    with told(engine):
         pooled = engine.raw_connection()
         try:
             pooled.cursor().execute(f"PRAGMA journal_mode = {mode}").fetchone()

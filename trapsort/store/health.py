@@ -74,7 +74,7 @@ def examine(url: str, *, full: bool, seconds: float) -> Health:
     engine = connect(url) if file is None else _read_only(file)
     name = name_of(engine) if file is None else str(file)
     try:
-        with told(name), engine.connect() as connection:
+        with told(engine, name), engine.connect() as connection:
             return _examined(connection, name, None if full else seconds)
     finally:
         engine.dispose()

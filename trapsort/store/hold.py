@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from trapsort.errors import BusyError
-from trapsort.store.engine import name_of, told
+from trapsort.store.engine import told
 
 NAME_BYTES = 63  # of an application_name that PostgreSQL keeps
 
@@ -59,7 +59,7 @@ class Hold:
         if self._engine.dialect.name != "postgresql" or self._is_alive():
             return
         self.leave()
-        with told(name_of(self._engine)):
+        with told(self._engine):
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             self._connection = connection
             try:

@@ -81,7 +81,7 @@ def _copy(engine: Engine, revision: str) -> None:
     part = copy.with_name(f"{copy.name}.part")
     # The caller holds the write lock, so this second connection reads what nobody can change.
     try:
-        with told(str(copy)):
+        with told(engine, str(copy)):
             part.unlink(missing_ok=True)
             with (
                 closing(sqlite3.connect(name_of(engine))) as source,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
+    Dialect,
     Select,
     bindparam,
     exists,
@@ -118,28 +121,42 @@ def find_models(connection: Connection) -> list[ModelRow]:
     return [ModelRow(*row) for row in rows]
 
 
-# Put together once: every photo is asked for, and that would take longer than the answer.
-_KNOWN = select(
-    photos.c.sha256,
-    exists().where(
+def find_known(
+    cursor: Any, dialect: Dialect, sha256s: Sequence[bytes], model_id: int
+) -> dict[bytes, bool]:
+    """Return for each recorded content whether that model has given an answer.
+
+    On the driver's own cursor, by a statement put together once: every photo is asked for.
+    """
+    found: dict[bytes, bool] = {}
+    for chunk in chunks(sha256s):
+        text, constants, order = _known(dialect, len(chunk))
+        values = constants | {"model": model_id}
+        values |= {f"content{at}": sha256 for at, sha256 in enumerate(chunk)}
+        cursor.execute(text, [values[name] for name in order] if order else values)
+        found.update((bytes(sha256), bool(done)) for sha256, done in cursor.fetchall())
+    return found
+
+
+@cache
+def _known(dialect: Dialect, count: int) -> tuple[str, dict[str, Any], Sequence[str]]:
+    """Return a statement as the driver takes it, its constants, and the order of its values.
+
+    The order is empty where the driver takes values by their names.
+    """
+    is_answered = exists().where(
         regions.c.photo_id == photos.c.id,
         regions.c.detector == NO_DETECTOR,  # what it said of a detector's box is no answer
         predictions.c.region_id == regions.c.id,
-        predictions.c.model_id == bindparam("model"),
+        predictions.c.model_id == bindparam("model", required=False),
         or_(predictions.c.reason.is_(None), predictions.c.reason != UNCLASSIFIED),
-    ),
-).where(photos.c.sha256.in_(bindparam("sha256s", expanding=True)))
-
-
-def find_known(
-    connection: Connection, sha256s: Sequence[bytes], model_id: int
-) -> dict[bytes, bool]:
-    """Return for each recorded content whether that model has given an answer."""
-    found: dict[bytes, bool] = {}
-    for chunk in chunks(sha256s):
-        rows = connection.execute(_KNOWN, {"sha256s": chunk, "model": model_id})
-        found.update((bytes(sha256), bool(done)) for sha256, done in rows)
-    return found
+    )
+    contents: list[BindParameter[bytes]] = [
+        bindparam(f"content{at}", required=False) for at in range(count)
+    ]
+    known = select(photos.c.sha256, is_answered).where(photos.c.sha256.in_(contents))
+    compiled = known.compile(dialect=dialect)
+    return str(compiled), dict(compiled.params), compiled.positiontup or ()
 
 
 def find_hashes(connection: Connection) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

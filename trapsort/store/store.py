@@ -15,7 +15,7 @@ from trapsort.store import query as ask
 from trapsort.store.audit import CardRow, Original, PlaceRow
 from trapsort.store.captures import Capture
 from trapsort.store.desk import Desk
-from trapsort.store.engine import BUSY_SECONDS, connect, reading, writing
+from trapsort.store.engine import BUSY_SECONDS, asking, connect, reading, writing
 from trapsort.store.fieldwork import Fieldwork
 from trapsort.store.first import find_first
 from trapsort.store.hold import Hold, hold
@@ -203,8 +203,8 @@ class Store(Fieldwork, Imports):
 
         Superseded content is known, too: recorded as `seen` at a place, it is live again.
         """
-        with reading(self._engine) as connection:
-            return ask.find_known(connection, sha256s, model_id)
+        with asking(self._engine) as cursor:
+            return ask.find_known(cursor, self._engine.dialect, sha256s, model_id)
 
     def perceptual_hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Return the perceptual hashes of live photos and the photos' ids, in order of the ids."""
