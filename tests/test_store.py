@@ -30,6 +30,7 @@ from trapsort.store import (
     SightingQuery,
     Store,
 )
+from trapsort.store.engine import asking, reading
 
 EARLY, LATE = "2001-01-01T00:00:00Z", "2099-12-31T23:59:59Z"
 
@@ -219,6 +220,18 @@ def test_a_batch_that_fails_at_any_table_leaves_nothing(store: Store, url: str, 
     assert set(sizes(url).values()) == {0}
     found = store.record(card, model, records=[record("a"), record("b")], problems=[bad])
     assert found.account == Account(3, 2, 0, 1)
+
+
+def test_what_the_driver_itself_says_is_told(store: Store, url: str) -> None:
+    """Not all questions go through SQLAlchemy, which would turn its errors into its own."""
+    engine = store._engine
+    with pytest.raises(DatabaseError) as caught, asking(engine) as cursor:
+        cursor.execute("SELECT 1 FROM nowhere")
+    assert caught.value.message.startswith(f"database {named(url)}: ")
+    assert "nowhere" in caught.value.message
+    with pytest.raises(DatabaseError, match="nowhere"), reading(engine) as connection:
+        connection.connection.cursor().execute("SELECT 1 FROM nowhere")
+    assert store.known([sha("a")], 1) == {}
 
 
 def _batches() -> list[list[Record]]:
