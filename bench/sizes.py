@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.apart import apart
 from bench.measure import interleave, reached, steps
 from bench.photos import HEIGHT, QUALITY, WIDTH, megapixels
 from bench.progress import progress
@@ -16,7 +17,6 @@ from bench.tables import Cell, Column, Section, Table
 from bench.workshop import Workshop, bundle_option, card_option, count_option, repeats_option
 
 if TYPE_CHECKING:
-    from bench.ways import Member
     from trapsort.bundle import Bundle
 
 SIZES = (
@@ -57,14 +57,13 @@ def sizes(
     loaded = load_bundle(bundle)
     rows: list[tuple[Cell, ...]] = []
     notes: tuple[str, ...] = ()
-    members: dict[str, list[Member]] = {}  # made once, as where only one size is measured
     for width, height, quality in SIZES:
         drawn = workshop.photos(count, width=width, height=height, quality=quality)
-        row, notes = _compared(workshop, loaded, members, *drawn, repeats)
+        row, notes = _compared(workshop, loaded, *drawn, repeats)
         rows.append((f"drawn, quality {quality}", *row))
     if card is not None:
         photos = workshop.photos(count, card)
-        row, notes = _compared(workshop, loaded, members, *photos, repeats)
+        row, notes = _compared(workshop, loaded, *photos, repeats)
         rows.append((f"{len(photos[1])} of a card", *row))
     title = "Milliseconds a photo, by its pixels and bytes"
     return Section("sizes", (Table(title, COLUMNS, tuple(rows), notes),))
@@ -73,19 +72,18 @@ def sizes(
 def _compared(
     workshop: Workshop,
     bundle: Bundle,
-    members: dict[str, list[Member]],
     folder: Path,
     paths: list[Path],
     repeats: int,
 ) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
     """A row of `COLUMNS` but for its name, and what each way does."""
-    from bench.ways import WAYS, Setting
+    from bench.ways import Setting
 
     scratch = workshop.scratch / f"sizes-{folder.name}"
     scratch.mkdir()
     with ExitStack() as stack:
-        setting = Setting(folder, paths, bundle, scratch, stack, members)
-        ways = [WAYS[name](setting) for name in NAMES]
+        setting = Setting(folder, paths, bundle, scratch, stack)
+        ways = [apart(name, setting) for name in NAMES]
         with progress(f"sizes, {folder.name}", steps(ways, repeats)) as step:
             taken = interleave(ways, repeats, on_step=step)
     once, twice, own, floor = took = [

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from sqlalchemy import select
 
+from bench.apart import apart
 from bench.charts import Chart
 from bench.measure import Reached, Way, interleave, reached, steps
 from bench.photos import megapixels
@@ -54,7 +55,7 @@ def speed(
     loaded = load_bundle(bundle)
     folder, paths = workshop.photos(count, card)
     setting = Setting(folder, paths, loaded, workshop.scratch, workshop.stack)
-    ways = [way(setting) for way in WAYS.values()]
+    ways = [apart(name, setting) for name in WAYS]
     with progress("speed", steps(ways, repeats)) as step:
         taken = interleave(ways, repeats, on_step=step)
     found = {way.name: reached(taken[way.name], way.images) for way in ways if way.name in taken}
@@ -69,8 +70,8 @@ def speed(
         tuple(row(way, found.get(way.name), bases, found[FLOOR]) for way in ways),
         (
             *(said(way) for way in ways),
-            f"medians of {repeats} interleaved repeats, after one to warm up; slowest and fastest "
-            "are those of one repeat",
+            f"medians of {repeats} interleaved repeats, after one to warm up, each way in a process "
+            "of its own; slowest and fastest are those of one repeat",
             f"floors: time beside that of {FLOOR}",
             f"all members of the ensemble were asked of {late:.0%} of the photos",
         ),

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -46,7 +46,7 @@ class Member(Protocol):
 class Setting:
     """What all ways work on: the photos of a folder, the bundle, and room for databases.
 
-    `stack` closes what a way opens; `kept` holds what several ways share.
+    `stack` closes what a way opens.
     """
 
     folder: Path
@@ -54,7 +54,6 @@ class Setting:
     bundle: Bundle
     scratch: Path
     stack: ExitStack
-    kept: dict[str, list[Member]] = field(default_factory=dict)
 
 
 def published(setting: Setting, batch: int, *, decodes: int = 1) -> Way:
@@ -93,16 +92,14 @@ def published(setting: Setting, batch: int, *, decodes: int = 1) -> Way:
 
 
 def _members(setting: Setting) -> list[Member]:
-    """The bundle's members in Keras, made once; raises ModuleNotFoundError without Keras."""
+    """The bundle's members in Keras; raises ModuleNotFoundError without Keras."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it tells of each graph that it traces
     from training.backbones import BACKBONES
     from training.export import keras_members
 
-    if "members" not in setting.kept:
-        backbones = [backbone_of(name, BACKBONES) for name in setting.bundle.members]
-        setting.kept["members"] = keras_members(backbones, len(setting.bundle.labels))
-    return setting.kept["members"]
+    backbones = [backbone_of(name, BACKBONES) for name in setting.bundle.members]
+    return keras_members(backbones, len(setting.bundle.labels))
 
 
 def backbone_of(member: str, backbones: Iterable[str]) -> str:

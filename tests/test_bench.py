@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from bench.apart import apart
 from bench.charts import Chart
 from bench.charts import draw as draw_chart
 from bench.measure import Machine, Timing, Way, cpu_model, interleave, reached, steps
@@ -323,7 +325,7 @@ def toy(tmp_path: Path) -> list[str]:
 
 
 def test_ways_are_measured_side_by_side(toy: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench import ways
+    from bench import speed, ways
     from bench.__main__ import main
 
     def published(setting: ways.Setting) -> Way:
@@ -332,6 +334,9 @@ def test_ways_are_measured_side_by_side(toy: list[str], monkeypatch: pytest.Monk
     names = ("trapsort", "floor", "floor-1")
     few = {"published-32": published} | {name: ways.WAYS[name] for name in names}
     monkeypatch.setattr(ways, "WAYS", few)
+    monkeypatch.setattr(
+        speed, "apart", lambda name, s: published(s) if name == "published-32" else apart(name, s)
+    )
     done = CliRunner().invoke(main, ["--format", "json", "speed", *toy])
     assert done.exit_code == 0, done.output
     (table,) = json.loads(done.stdout)["parts"][0]["tables"]
@@ -346,6 +351,26 @@ def test_ways_are_measured_side_by_side(toy: list[str], monkeypatch: pytest.Monk
     assert (floor["way"], floor["floors"], alone["way"]) == (ways.FLOOR, 1, ways.FLOOR_ALONE)
     assert "published, by 32: by hand; not measured: no Keras" in table["notes"]
     assert "all members of the ensemble were asked of 100% of the photos" in table["notes"]
+
+
+def test_a_way_in_a_process_of_its_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from bench.ways import Setting
+    from trapsort.bundle import load_bundle
+
+    paths = draw(tmp_path / "card", 2, width=320, height=240)
+    bundle = load_bundle(write_bundle(tmp_path / "toy"))
+    with ExitStack() as stack:
+        setting = Setting(tmp_path / "card", paths, bundle, tmp_path, stack)
+        way = apart("trapsort", setting)
+        assert way.cpu is not None
+        (timing,) = interleave([way], 1)[way.name]
+        assert 0 < timing.cpu < way.cpu(), "of its round, not since its start"
+        assert way.images == 2
+        assert len(list(tmp_path.glob("*.sqlite3"))) == 2, "one to warm up, one that counts"
+        with pytest.raises(RuntimeError, match="no such way ended with 1"):
+            apart("no such way", setting)
+    assert not multiprocessing.active_children()
+    assert "KeyError" in capfd.readouterr().err
 
 
 def test_the_share_of_photos_that_every_member_saw(toy: list[str], tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""JPEG by libjpeg-turbo's own interface, where its binding is at hand; Pillow takes 4 % longer.
+"""A JPEG at one of its scales by libjpeg-turbo itself, where its binding is at hand.
 
-The pixels are those of Pillow, which asks the same library line by line.
+The pixels are those of Pillow, which asks the same library line by line and takes longer.
 """
 
 from __future__ import annotations
