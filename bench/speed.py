@@ -70,8 +70,8 @@ def speed(
         tuple(row(way, found.get(way.name), bases, found[FLOOR]) for way in ways),
         (
             *(said(way) for way in ways),
-            f"medians of {repeats} interleaved repeats, after one to warm up, each way in a process "
-            "of its own; slowest and fastest are those of one repeat",
+            f"medians of {repeats} interleaved repeats, after one to warm up, each way in a "
+            "process of its own; slowest and fastest are those of one repeat",
             f"floors: time beside that of {FLOOR}",
             f"all members of the ensemble were asked of {late:.0%} of the photos",
         ),
