@@ -1,8 +1,8 @@
 """A way in a process of its own, which works when it is told to.
 
 Ways that share a process share its memory: what one has given back, the next one need not ask the
-system for, and the same work takes a quarter more or less by who worked before. So each way starts
-in a fresh process, as users start it, and waits there while the others have their turns.
+system for, so that the same work takes longer or shorter by who worked before. So each way starts in
+a fresh process, as users start it, and waits there while the others have their turns.
 """
 
 from __future__ import annotations
