@@ -1,7 +1,7 @@
 """A way in a process of its own, which works when it is told to.
 
 Ways that share a process share its memory: what one has given back, the next one need not ask the
-system for, so that the same work takes longer or shorter by who worked before. So each way starts in
+system for, so that the same work is quicker or slower by who worked before. So each way starts in
 a fresh process, as users start it, and waits there while the others have their turns.
 """
 
