@@ -70,11 +70,7 @@ def sizes(
 
 
 def _compared(
-    workshop: Workshop,
-    bundle: Bundle,
-    folder: Path,
-    paths: list[Path],
-    repeats: int,
+    workshop: Workshop, bundle: Bundle, folder: Path, paths: list[Path], repeats: int
 ) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
     """A row of `COLUMNS` but for its name, and what each way does."""
     from bench.ways import Setting

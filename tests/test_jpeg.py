@@ -92,6 +92,7 @@ def test_a_frame_is_the_same_without_the_binding(
     np.testing.assert_array_equal(np.asarray(shown), np.asarray(view(data, 300)))
 
 
+@BINDING
 def test_a_damaged_jpeg_has_the_same_fate_without_the_binding(
     without_binding: Callable[[], None],
 ) -> None:
@@ -114,6 +115,7 @@ def fate(data: bytes) -> object:
     return frame.pixels.tobytes(), frame.flags
 
 
+@BINDING
 def test_photos_of_real_cards_are_decoded_alike(
     shared: Path, without_binding: Callable[[], None]
 ) -> None:

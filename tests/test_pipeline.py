@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.records import record
 from tests.toy import write_bundle
 from trapsort import examine, pipeline
 from trapsort.bundle import load_bundle
@@ -24,6 +25,7 @@ from trapsort.errors import DatabaseError, InputError, PhotoError
 from trapsort.examine import NO_ANSWER
 from trapsort.fingerprint import Content, read_content
 from trapsort.memory import Budget
+from trapsort.near import NearDuplicates
 from trapsort.pipeline import Progress, ingest
 from trapsort.scan import Photo, Problem, card_of, scan
 from trapsort.session import Session, open_session
@@ -124,6 +126,14 @@ def test_near_duplicates_are_linked_and_kept(
     assert linked
     ids = {s.photo_id for s in store.sightings()}
     assert all(s.near_duplicate_of in ids and s.near_duplicate_of < s.photo_id for s in linked)
+
+
+def test_the_nearest_photo_is_linked_wherever_a_batch_ends() -> None:
+    """The nearest of recorded photos and those of the batch; of several the first."""
+    hashes = [0b0111, 0b1111, 0b0001, 0b1001, 0b1000]
+    batch = [record(f"{value:b}", perceptual_hash=value) for value in hashes]
+    linked = pipeline._linked(batch, NearDuplicates([0], [7]))
+    assert [each.near for each in linked] == [(7, 3), (-1, 1), (7, 1), (-3, 1), (7, 1)]
 
 
 def test_stopping_keeps_what_is_recorded_and_going_on_finishes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def find_known(
     return found
 
 
-@cache
+@lru_cache(maxsize=64)  # a dialect belongs to a store, which may be closed
 def _known(dialect: Dialect, count: int) -> tuple[str, dict[str, Any], Sequence[str]]:
     """Return a statement as the driver takes it, its constants, and the order of its values.
 
