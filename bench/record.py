@@ -9,14 +9,14 @@ the median is that of a record that is in use.
 
 from __future__ import annotations
 
-import json
+import re
 import sqlite3
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex
 
+from bench.tables import Column, Section, Table
 from trapsort.near import NearDuplicates
 from trapsort.store import SightingQuery, Store
 from trapsort.store.desk import Desk
@@ -41,6 +42,7 @@ STATIONS, CARDS, DAYS = 200, 2_000, 1_000
 CACHE_KIBIBYTES = 1_000_000  # while a record is made
 REPEATS = 7
 LOOK_UPS = 2_000
+HASHES = "hashes: read"
 NOW = "2026-11-01T00:00:00Z"
 PARTS = 1_000  # of the photos, by which labels are given
 # The commonest first: of every thousand photos so many show it; the others show nothing.
@@ -156,7 +158,7 @@ class Answer:
     rows: int
     milliseconds: float
     cpu_milliseconds: float
-    plan: tuple[str, ...]
+    plan: tuple[str, ...] = ()
 
 
 def make(file: Path, count: int) -> None:
@@ -283,8 +285,8 @@ def near_duplicates(store: Store) -> Iterator[Answer]:
         hashes, ids = store.perceptual_hashes()
     with _timer() as index:
         near = NearDuplicates(hashes, ids)
-    yield Answer("hashes: read", len(hashes), read[0], read[1], ())
-    yield Answer("hashes: index", len(near), index[0], index[1], ())
+    yield Answer(HASHES, len(hashes), read[0], read[1])
+    yield Answer("hashes: index", len(near), index[0], index[1])
     dice = np.random.default_rng(0)
     for name, wanted in (
         ("like none", dice.integers(0, 2**64, LOOK_UPS, dtype=np.uint64)),
@@ -296,7 +298,44 @@ def near_duplicates(store: Store) -> Iterator[Answer]:
                 near.nearest(value)
             spent.append(look_up)
         wall, cpu = (statistics.median(each) for each in zip(*spent, strict=True))
-        yield Answer(f"hashes: {name}", LOOK_UPS, wall, cpu, ())
+        yield Answer(f"hashes: {name}", LOOK_UPS, wall, cpu)
+
+
+def found_by(plan: Iterable[str]) -> str:
+    """Return the indexes that a plan finds its rows by, and what it sorts or reads whole.
+
+    What is left out are the rows themselves, fetched by their numbers once they are found.
+    """
+    said: list[str] = []
+    for step in plan:
+        index = re.match(r"(?:SEARCH|SCAN) \w+ USING (?:COVERING )?INDEX (\w+)", step)
+        keyed = re.match(r"SEARCH (\w+) USING PRIMARY KEY", step)
+        whole = re.match(r"SCAN (?!anon_)(\w+)$", step)
+        if index:
+            said.append(re.sub(r"^ix_|^sqlite_autoindex_(\w+)_\d+$", r"\1", index[1]))
+        elif keyed:
+            said.append(keyed[1])
+        elif whole:
+            said.append(f"all {whole[1]}")
+        elif step.startswith("USE TEMP B-TREE"):
+            said.append("sorted")
+    return ", ".join(dict.fromkeys(said))
+
+
+COLUMNS = (
+    Column("question", "question"),
+    Column("rows", "rows"),
+    Column("milliseconds", "ms", 3),
+    Column("cpu_milliseconds", "CPU ms", 3),
+    Column("found_by", "found by", is_text=True),
+)
+NOTES = (
+    "a page of sightings or photos is one of 50",
+    "hashes: reading and indexing are done once, at the start of a run; a look-up that is like one "
+    "finds a photo three bits away",
+    "found by: the indexes of SQLite's plan, named by table and columns, and whether it sorts; "
+    "--plans prints the whole plan",
+)
 
 
 @click.command()
@@ -306,9 +345,8 @@ def near_duplicates(store: Store) -> Iterator[Answer]:
     type=click.Path(path_type=Path),
     help="Where the record is, or is to be kept; if not, it is made anew and removed.",
 )
-@click.option("--plans/--no-plans", default=True, show_default=True, help="Print query plans.")
-@click.option("--format", "shape", default="table", type=click.Choice(["table", "json"]))
-def record(count: int, record: Path | None, plans: bool, shape: str) -> None:
+@click.option("--plans", is_flag=True, help="Print every step of the query plans on stderr.")
+def record(count: int, record: Path | None, plans: bool) -> Section:
     """Ask a made-up record of many photos what `sightings`, the page and `ingest` ask."""
     with tempfile.TemporaryDirectory(prefix="trapsort-bench-") as scratch:
         file = record or Path(scratch) / "sightings.sqlite3"
@@ -320,11 +358,12 @@ def record(count: int, record: Path | None, plans: bool, shape: str) -> None:
         with Store.open(url) as store:
             for answer in (*answers(url), *near_duplicates(store)):
                 found.append(answer)
-                if shape == "table":
-                    rows = f"{answer.rows:,} rows"
-                    taken = f"{answer.milliseconds:10,.3f} ms {answer.cpu_milliseconds:10,.3f} ms"
-                    click.echo(f"{answer.question:<42}{taken} CPU {rows:>16}")
-                    for step in answer.plan if plans else ():
-                        click.echo(f"    {step}")
-    if shape == "json":
-        click.echo(json.dumps([asdict(each) for each in found], indent=2))
+                click.echo(f"{answer.question}: {answer.milliseconds:,.3f} ms", err=True)
+                for step in answer.plan if plans else ():
+                    click.echo(f"    {step}", err=True)
+    rows = tuple(
+        (each.question, each.rows, each.milliseconds, each.cpu_milliseconds, found_by(each.plan))
+        for each in found
+    )
+    photos = next(each.rows for each in found if each.question == HASHES)
+    return Section("record", (Table(f"A record of {photos:,} photos", COLUMNS, rows, NOTES),))

@@ -21,6 +21,7 @@ class Column:
     heading: str
     digits: int = 0
     unit: str = ""
+    is_text: bool = False
 
     def shown(self, cell: Cell) -> str:
         """Return a cell as people read it."""
@@ -87,7 +88,8 @@ def print_tables(tables: Iterable[Table]) -> None:
     for table in tables:
         drawn = Drawn(title=table.title, title_justify="left")
         for place, column in enumerate(table.columns):
-            drawn.add_column(column.heading, justify="right" if place else "left", no_wrap=True)
+            left = column.is_text or not place
+            drawn.add_column(column.heading, justify="left" if left else "right", no_wrap=True)
         for row in table.rows:
             cells = zip(table.columns, row, strict=True)
             drawn.add_row(*(column.shown(cell) for column, cell in cells))
@@ -107,8 +109,8 @@ def markdown(section: Section, machine: str, picture: str = "") -> str:
     if section.chart is not None and picture:
         parts.append(f"![{section.chart.title}]({picture})")
     for table in section.tables:
-        right = ["---", *["---:"] * (len(table.columns) - 1)]
-        lines = [[column.heading for column in table.columns], right]
+        rules = ["---" if c.is_text else "---:" for c in table.columns[1:]]
+        lines = [[column.heading for column in table.columns], ["---", *rules]]
         for row in table.rows:
             cells = zip(table.columns, row, strict=True)
             lines.append([column.shown(cell) for column, cell in cells])
