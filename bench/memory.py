@@ -15,7 +15,7 @@ from bench.workshop import COUNT, Workshop, bundle_option, card_option, count_op
 
 LARGE = (6000, 4000)
 LARGE_COUNT = 64  # as `sizes` draws them
-NAMES = ("published-32", "published-1", "trapsort", "floor")
+NAMES = ("published-32", "published-1", "trapsort", "close", "floor")
 MEBIBYTE = 1024 * 1024
 COLUMNS = (
     Column("way", "way"),
@@ -38,9 +38,13 @@ def memory(workshop: Workshop, count: int, card: Path | None, bundle: str | None
     width, height = LARGE
     large, large_paths = workshop.photos(LARGE_COUNT, width=width, height=height)
     usual, most = megapixels(paths), megapixels(large_paths)
-    asked = [(name, folder, usual) for name in NAMES] + [("trapsort", large, most)]
+    asked = [(name, folder, usual) for name in NAMES]
+    asked += [(name, large, most) for name in ("trapsort", "close")]
     rows: list[tuple[Cell, ...]] = []
-    notes = ["the floor's is mostly Python's own and that of the libraries that it loads"]
+    notes = [
+        "the graph in single precision is loaded at the first close call; drawn photos have none",
+        "the floor's is mostly Python's own and that of the libraries that it loads",
+    ]
     with progress("memory", len(asked)) as step:
         for name, where, size in asked:
             step(name)

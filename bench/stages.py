@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trapsort.decode import Frame
     from trapsort.ensemble import Classifier
     from trapsort.scan import Photo
-    from trapsort.session import Scores
+    from trapsort.scores import Scores
     from trapsort.store import Record
 
 HANDFUL = 12  # photos in one transaction: what a worker does in half a second
@@ -223,7 +223,7 @@ def parts(work: Work, bundle: Bundle, known: LookUp) -> list[Way]:
 
 def exits(work: Work, bundle: Bundle) -> list[Way]:
     """Return inference in each precision that the bundle has, by the exit that photos take."""
-    from trapsort.ensemble import asked
+    from trapsort.scores import asked
     from trapsort.session import open_session
 
     early: list[NDArray[np.uint8]] = []

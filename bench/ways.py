@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,11 +18,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from bench.measure import Way
-from trapsort.bundle import Bundle
+from trapsort.bundle import SINGLE, Bundle
 from trapsort.ensemble import Classifier
 from trapsort.jpeg import scaled
 from trapsort.pipeline import ingest
-from trapsort.session import Session, open_session
+from trapsort.session import CarefulSession, OnnxSession, Session, open_session
 from trapsort.settings import cores
 from trapsort.store import Store
 
@@ -31,6 +31,7 @@ KERAS_BATCH = 32
 ONE_BY_ONE = 8  # photos a round of the slowest way: what it takes for one does not depend on it
 
 TRAPSORT, EVERYONE = "trapsort", "trapsort, no cascade"
+CLOSE = "trapsort, all calls close"
 FLOOR = f"floor, {cores()} threads" if cores() > 1 else "floor"
 FLOOR_ALONE = "floor, 1 thread"
 
@@ -142,6 +143,24 @@ def trapsort_way(setting: Setting, workers: int | None = None) -> Way:
     return _ingest(setting, name, what, session, workers)
 
 
+class AllClose(CarefulSession):
+    """A session to which every call is close."""
+
+    def close(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """Return that each is."""
+        return np.ones(len(probabilities), bool)
+
+
+def close_way(setting: Setting) -> Way:
+    """Return the same as if every call were close, which loads both graphs: the most memory."""
+    what = "the same as if every call were close: in 8 bits and again in single precision"
+    quick = open_session(replace(setting.bundle, margins={}))
+    if quick.precision == SINGLE or not isinstance(quick, OnnxSession):
+        missing = f"no call is close in {quick.precision} precision"
+        return Way(CLOSE, what, len(setting.paths), None, missing)
+    return _ingest(setting, CLOSE, what, AllClose(quick, setting.bundle))
+
+
 def everyone_way(setting: Setting) -> Way:
     """Return the same with all members asked of every photo: the most that a card can cost."""
     what = "the same, every member asked of every photo in single precision"
@@ -205,6 +224,7 @@ WAYS: dict[str, Callable[[Setting], Way]] = {
     "published-32-twice": lambda setting: published(setting, KERAS_BATCH, decodes=2),
     "published-1": lambda setting: published(setting, 1),
     "trapsort": trapsort_way,
+    "close": close_way,
     "everyone": everyone_way,
     "floor": floor_way,
     "floor-1": lambda setting: floor_way(setting, 1),

@@ -203,9 +203,10 @@ def test_a_bundle_may_hold_two_precisions(tmp_path: Path) -> None:
     bundle = load_bundle(write_precisions(tmp_path / "toy"))
     assert bundle.graphs == {"single": "ensemble.onnx", "int8": "ensemble-int8.onnx"}
     assert (bundle.graph, bundle.precision) == ("ensemble.onnx", "auto")
-    assert bundle.read_graph() == (bundle.path / "ensemble.onnx").read_bytes()
-    assert bundle.read_graph("int8") == (bundle.path / "ensemble-int8.onnx").read_bytes()
-    damaged = bytearray(bundle.read_graph("int8"))
+    assert bundle.margins == {}
+    assert bundle.graph_file() == bundle.path / "ensemble.onnx"
+    assert bundle.graph_file("int8") == bundle.path / "ensemble-int8.onnx"
+    damaged = bytearray(bundle.graph_file("int8").read_bytes())
     damaged[9] ^= 1
     (bundle.path / "ensemble-int8.onnx").write_bytes(damaged)
     with pytest.raises(BundleError, match=r"ensemble-int8\.onnx is not the file"):
@@ -221,6 +222,11 @@ def test_a_bundle_may_hold_two_precisions(tmp_path: Path) -> None:
         ({"graphs": {"single": "ensemble-int8.onnx"}}, "graph is not the graph in single"),
         ({"graphs": {"int8": "ensemble.onnx"}}, "two precisions have the same graph"),
         ({"parity": {}}, "is not complete: KeyError"),
+        ({"margins": {"single": 0.1}}, "margins names a precision that has no graph of its own"),
+        ({"margins": {"int4": 0.1}}, "margins names a precision that has no graph of its own"),
+        ({"margins": {"int8": 1.1}}, "a margin is not in 0..1"),
+        ({"margins": {"int8": float("nan")}}, "a margin is not in 0..1"),
+        ({"margins": {"int8": None}}, "is not complete: TypeError"),
     ],
 )  # fmt: skip
 def test_precisions_that_do_not_add_up_are_refused(

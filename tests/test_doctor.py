@@ -17,7 +17,7 @@ from PIL import Image
 
 import trapsort
 import trapsort.doctor as room
-from tests.toy import write_bundle
+from tests.toy import write_bundle, write_precisions
 from trapsort.cli.main import main
 from trapsort.doctor import Check
 from trapsort.store import Store
@@ -145,6 +145,13 @@ def test_no_database_yet_is_no_problem(tmp_path: Path, look: Look, database: Pat
     )
     assert state_of(tmp_path) == before
     assert not database.parent.exists()
+
+
+def test_the_graphs_that_answer_are_named(look: Look, bundle: Path) -> None:
+    write_precisions(bundle, margins={"int8": 0.2})
+    said = look("--graph-precision", "int8")["precision"].detail
+    assert said == "int8, but close calls in single, of single and int8"
+    assert look("--graph-precision", "single")["precision"].detail == "single, of single and int8"
 
 
 def test_the_sources_of_the_settings_are_named(

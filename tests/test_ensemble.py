@@ -10,8 +10,8 @@ import pytest
 
 from tests.toy import LABELS, MEMBERS, manifest, write_bundle
 from trapsort.bundle import Bundle, load_bundle
-from trapsort.ensemble import REASON_CODES, Prediction, agreement, among, decide, novelty
-from trapsort.session import Scores
+from trapsort.ensemble import REASON_CODES, Prediction, agreement, decide, novelty
+from trapsort.scores import Scores, among
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from trapsort.evaluate import Answers, answer, evaluate
 from trapsort.labelled import Labelled, read_labelled
 from trapsort.measures import Share
 from trapsort.profile import read_profile
-from trapsort.session import Scores, open_session
+from trapsort.scores import Scores
+from trapsort.session import open_session
 
 RED, GREEN, BLUE, BLACK = (220, 10, 10), (10, 220, 10), (10, 10, 220), (0, 0, 0)
 

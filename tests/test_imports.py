@@ -18,10 +18,10 @@ PACKAGE = ROOT / "trapsort"
 # A room imports only rooms before it.
 FLOW = """
     errors alert_rules cluster_options settings mounts urls scan fingerprint near exif memory
-    resample jpeg decode bundle session ensemble profile explain labelled measures evaluate
-    thresholds redlist blur utm moments store deployments survey lock in_hand examine workers
-    classify cluster pipeline audit archive cards changes watch daemon doctor reports interchange
-    alerts schedule web cli
+    resample jpeg decode bundle scores session ensemble profile explain labelled measures
+    evaluate thresholds redlist blur utm moments store deployments survey lock in_hand examine
+    workers classify cluster pipeline audit archive cards changes watch daemon doctor reports
+    interchange alerts schedule web cli
 """
 ORDER = FLOW.split()
 # `demo` stands beside the flow: it draws photos and may know nothing of what becomes of them.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from PIL import Image
 from tests.records import ask
 from tests.toy import write_bundle, write_precisions
 from trapsort import session as room
-from trapsort.bundle import load_bundle
+from trapsort.bundle import Bundle, load_bundle
 from trapsort.cli.work import open_classifier
 from trapsort.ensemble import Classifier
 from trapsort.errors import BundleError, SettingsError
@@ -87,21 +89,21 @@ def test_the_graph_that_is_fastest_here_is_loaded(
 ) -> None:
     monkeypatch.setattr(room, "multiplies_bytes", lambda: fast)
     bundle = load_bundle(write_precisions(tmp_path / "toy"))
-    loaded: list[bytes] = []
+    loaded: list[Path] = []
     load = room.load_graph
 
-    def noted(graph: bytes) -> Any:
+    def noted(graph: Path, **how: Any) -> Any:
         loaded.append(graph)
-        return load(graph)
+        return load(graph, **how)
 
     monkeypatch.setattr(room, "load_graph", noted)
     session = open_session(bundle)
     assert session.precision == ("int8" if fast else "single")
-    assert loaded == [bundle.read_graph(session.precision)]
+    assert loaded == [bundle.graph_file(session.precision)]
     for wanted in ("single", "int8"):
         forced = replace(bundle, precision=wanted)
         assert open_session(forced).precision == wanted
-    assert bundle.read_graph("single") != bundle.read_graph("int8")
+    assert bundle.graph_file("single") != bundle.graph_file("int8")
 
 
 def test_the_record_says_which_graph_it_was_and_another_cpu_classifies_nothing_again(
@@ -139,6 +141,94 @@ def test_a_bundle_of_one_precision_is_used_as_it_is(
     assert caught.value.hint == "It has: single. Set graph_precision to auto."
 
 
+# Close calls ------------------------------------------------------------------------------------
+
+RED, GREEN, BETWEEN = (220, 10, 10), (10, 220, 10), (113, 117, 10)
+"""A lion, a panda, and what is a panda by little."""
+
+
+def drawn(*colours: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Photos of one colour each."""
+    return np.stack([np.full((224, 224, 3), colour, np.uint8) for colour in colours])
+
+
+@pytest.fixture
+def careful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Bundle, list[Path]]:
+    """A bundle whose graph in 8 bits sees lions too often, and the graphs that are loaded."""
+    loaded: list[Path] = []
+    load = room.load_graph
+    monkeypatch.setattr(
+        room, "load_graph", lambda graph, **how: loaded.append(graph) or load(graph, **how)
+    )
+    bundle = load_bundle(write_precisions(tmp_path / "toy", lions=0.3, margins={"int8": 0.2}))
+    return replace(bundle, precision="int8"), loaded
+
+
+def test_a_close_call_is_answered_in_single_precision(
+    careful: tuple[Bundle, list[Path]],
+) -> None:
+    bundle, loaded = careful
+    hasty = open_session(replace(bundle, margins={})).run(drawn(BETWEEN))
+    assert bundle.labels[hasty.probabilities[0].argmax()] == "Lion"
+    assert hasty.again is None
+    exact = open_session(replace(bundle, precision="single"))
+    loaded.clear()
+    session = open_session(bundle)
+    assert session.precision == "int8"
+    clear = session.run(drawn(RED, GREEN))
+    assert clear.again is None
+    assert loaded == [bundle.graph_file("int8")], "most cards have no close call"
+    photos = drawn(RED, BETWEEN, GREEN)
+    found, expected = session.run(photos), exact.run(photos)
+    assert found.again is not None
+    assert found.again.tolist() == [False, True, False]
+    for name in ("probabilities", "members", "features"):
+        said, wanted = getattr(found, name), getattr(expected, name)
+        np.testing.assert_array_equal(said[1], wanted[1])
+    np.testing.assert_array_equal(found.probabilities[[0, 2]], clear.probabilities)
+    assert not np.array_equal(found.probabilities[0], expected.probabilities[0])
+    session.run(photos)
+    assert loaded == [bundle.graph_file("int8"), bundle.graph_file("single")]
+    maps = session.maps(photos)
+    np.testing.assert_array_equal(maps[1], exact.maps(photos)[1])
+    assert not np.array_equal(maps[0], exact.maps(photos)[0])
+
+
+def test_threads_that_meet_a_close_call_at_once_load_the_graph_once(
+    careful: tuple[Bundle, list[Path]],
+) -> None:
+    bundle, loaded = careful
+    session = open_session(bundle)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: session.run(drawn(BETWEEN)), range(16)))
+    assert all(each.again is not None and each.again.all() for each in found)
+    assert len(loaded) == 2
+
+
+def test_the_record_says_which_graph_answered_a_close_call(
+    careful: tuple[Bundle, list[Path]], store: Store, url: str, tmp_path: Path
+) -> None:
+    card = tmp_path / "card"
+    card.mkdir()
+    for name, colour in (("a", RED), ("b", BETWEEN), ("c", GREEN)):
+        Image.new("RGB", (64, 48), colour).save(card / f"{name}.png")
+    bundle, _ = careful
+    classifier = Classifier(bundle, open_session(bundle))
+    assert ingest(card, store=store, classifier=classifier, workers=1).recorded == 3
+    made = ask(url, "SELECT precision, top FROM predictions ORDER BY id")
+    said = [(precision, json.loads(top)[0][0]) for precision, top in made]
+    assert said == [("int8", "Lion"), ("single", "Panda"), ("int8", "Panda")]
+
+
+def test_a_graph_that_cannot_be_asked_again_says_so(careful: tuple[Bundle, list[Path]]) -> None:
+    bundle, _ = careful
+    session = open_session(bundle)
+    (bundle.path / "ensemble.onnx").write_bytes(b"no more")
+    with pytest.raises(BundleError, match=r"ensemble\.onnx is not the file"):
+        session.run(drawn(BETWEEN))
+    assert session.run(drawn(RED)).again is None
+
+
 def test_a_gpu_computes_in_single_precision_and_a_broken_one_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,16 +237,16 @@ def test_a_gpu_computes_in_single_precision_and_a_broken_one_not_at_all(
     monkeypatch.setattr(room, "_providers", lambda: [CUDA, CPU])
     load, runtime = room.load_graph, room._runtime
 
-    def on_the_cpu(graph: bytes) -> Any:  # as ONNX Runtime does where CUDA is not whole
+    def on_the_cpu(graph: Path, **how: Any) -> Any:  # as ONNX Runtime does where CUDA is not whole
         with monkeypatch.context() as without:
             without.setattr(room, "_providers", lambda: [CPU])
             without.setattr(room, "_runtime", runtime)
-            return load(graph)
+            return load(graph, **how)
 
     monkeypatch.setattr(room, "load_graph", on_the_cpu)
     session = open_session(bundle)
     assert (session.provider, session.precision) == (CPU, "int8")
-    monkeypatch.setattr(room, "load_graph", lambda graph: OnGpu(on_the_cpu(graph)))
+    monkeypatch.setattr(room, "load_graph", lambda graph, **_: OnGpu(on_the_cpu(graph)))
     monkeypatch.setattr(room, "_runtime", lambda: FakeRuntime)
     session = open_session(bundle)
     assert (session.provider, session.precision) == (CUDA, "single")
@@ -221,7 +311,7 @@ def test_on_a_gpu_the_answers_are_those_of_a_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = load_bundle(write_bundle(tmp_path / "toy"))
-    loaded = room.load_graph(bundle.read_graph())
+    loaded = room.load_graph(bundle.graph_file())
     plain = OnnxSession(loaded, bundle.decision)
     photos = np.random.default_rng(0).integers(0, 256, (5, 224, 224, 3), dtype=np.uint8)[::-1]
     expected, maps = plain.run(photos), plain.maps(photos)

@@ -10,11 +10,11 @@ import pytest
 
 from tests.toy import LABELS, write_bundle
 from trapsort.bundle import Bundle, load_bundle
-from trapsort.ensemble import among, decide
+from trapsort.ensemble import decide
 from trapsort.errors import InputError
 from trapsort.evaluate import Answers
 from trapsort.labelled import Labelled
-from trapsort.session import Scores
+from trapsort.scores import Scores, among
 from trapsort.thresholds import Fit, fit_thresholds, parts
 
 

@@ -21,14 +21,15 @@ TAXONOMY = {
 MEMBERS = ("first", "second", "third")
 
 
-def graph(size: tuple[int, int] = (224, 224), *, novelty: bool = True) -> bytes:
+def graph(size: tuple[int, int] = (224, 224), *, novelty: bool = True, lions: float = 0.0) -> bytes:
     """Red photos are lions, green ones pandas, blue ones rhinos, black ones blank.
 
-    size: width and height of the input; novelty: whether there is an output `features`.
+    size: width and height of the input; novelty: whether there is an output `features`; lions: what
+    is added to their score.
     """
     kernel = np.zeros((3, 6), np.float32)
     kernel[:, :3] = 12 * np.eye(3) - 4
-    bias = np.array([0, 0, 0, 1.5, -2, -2], np.float32)
+    bias = np.array([lions, 0, 0, 1.5, -2, -2], np.float32)
     constants = {
         "kernel": kernel,
         "bias": bias,
@@ -160,10 +161,13 @@ def write_binary(folder: Path) -> Path:
     )
 
 
-def write_precisions(folder: Path) -> Path:
-    """Write the toy bundle with a graph in 8 bits, which answers the same, into `folder`."""
+def write_precisions(folder: Path, *, lions: float = 0.0, **changes: Any) -> Path:
+    """Write the toy bundle with a graph in 8 bits into `folder`; `changes` are of `bundle.json`.
+
+    It answers the same, but for what it adds to the score of lions.
+    """
     write_bundle(folder)
-    eighth = onnx.load(folder / "ensemble.onnx")
+    eighth = onnx.load_from_string(graph(lions=lions))
     eighth.doc_string = "in 8 bits"
     onnx.save(eighth, folder / "ensemble-int8.onnx")
     names = ("ensemble.onnx", "ensemble-int8.onnx")
@@ -175,6 +179,7 @@ def write_precisions(folder: Path) -> Path:
             name: {"sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
             for name in names
         },
+        **changes,
     )
     (folder / "bundle.json").write_text(json.dumps(table), encoding="utf-8")
     return folder

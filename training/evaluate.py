@@ -31,7 +31,8 @@ from training.stack import (
 from trapsort import measures
 from trapsort.bundle import Bundle
 from trapsort.ensemble import Prediction, decide, novelty
-from trapsort.session import OnnxSession, Scores, Session, load_graph
+from trapsort.scores import Scores, joined
+from trapsort.session import OnnxSession, Session, load_graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,7 @@ def answer(bundle: Bundle, session: Session, dataset: Dataset, index: NDArray[np
         session.run(dataset.pixels[index[start : start + BATCH]])
         for start in range(0, len(index), BATCH)
     ]
-    scores = Scores(
-        np.concatenate([run.probabilities for run in runs]),
-        np.concatenate([run.members for run in runs]),
-        np.concatenate([run.features for run in runs]),
-        None if runs[0].other is None else np.concatenate([run.other for run in runs]),
-    )
+    scores = joined(runs)
     return Answers(dataset.label[index], scores, decide(scores, bundle))
 
 
@@ -62,7 +58,7 @@ def open_everyone(bundle: Bundle) -> Session:
     """The bundle's graph without its cascade: every member is asked of every photo."""
     import onnx
 
-    model = onnx.load_from_string(bundle.read_graph())
+    model = onnx.load(bundle.graph_file())
     ask_everyone(model)
     return OnnxSession(load_graph(model.SerializeToString()), bundle.decision)
 

@@ -1,8 +1,9 @@
 """A bundle's graph in 8 bits beside the one in single precision, made from the bundle alone.
 
 Calibrated and corrected on some development photos, compared on augmented views of others, because
-the photos themselves were learned; the test photos are only reported on. Where the parity gate does
-not hold the bundle is left as it was.
+the photos themselves were learned; views of the rest say how close a call must be for single
+precision to be asked instead. The test photos are only reported on. Where the parity gate does not
+hold the bundle is left as it was.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from training.augment import augment
 from training.card import SECTION, write_card
+from training.close import MOST, Margin, as_used, find_margin, share
 from training.data import Dataset
 from training.evaluate import Answers, answer
 from training.export import MOST_BYTES, ExportError, describe_files
@@ -46,6 +48,9 @@ WORTH = 0.9
 TIMED = 40
 """Photos that times are the medians of."""
 
+VIEWS = 2
+"""Of each photo that says what a close call is: few calls are close."""
+
 LATE = 200
 """Photos that show whether a witness that is asked late changes nothing, about."""
 
@@ -55,12 +60,13 @@ class Roles:
     """Development photos by what they are for; none has two roles.
 
     calibration: the activations' ranges; correction: the heads; gate: whether the precision may be
-    used.
+    used; close: which calls are close.
     """
 
     calibration: NDArray[np.int64]
     correction: NDArray[np.int64]
     gate: NDArray[np.int64]
+    close: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +89,15 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of it: which networks are in 8 bits, and why not, if there is no such graph."""
+    """What became of it: which networks are in 8 bits, and why not, if there is no such graph.
+
+    gate: of the graph alone; margin: below which a call is close.
+    """
 
     networks: tuple[str, ...]
     gate: Parity
     refused: tuple[str, ...]
+    margin: float = 0.0
 
 
 def described(outcome: Outcome) -> str:
@@ -98,15 +108,21 @@ def described(outcome: Outcome) -> str:
     return (
         f"{', '.join(outcome.networks)} in 8 bits: the same label for {gate.agreement:.1%} of "
         f"{gate.photos} photos, the same answer for {gate.same_answer:.1%}, probabilities "
-        f"{gate.mean_drift:.4f} off (at most {gate.most_drift:.3f})"
+        f"{gate.mean_drift:.4f} off (at most {gate.most_drift:.3f}); single precision is asked "
+        f"where the two most probable labels are less than {outcome.margin:.2f} apart"
     )
 
 
 def roles(dataset: Dataset) -> Roles:
-    """Every 80th development photo calibrates, every 8th corrects, every 4th is compared on."""
+    """Every 80th development photo calibrates, every 8th corrects, every 4th is compared on.
+
+    The rest says what a close call is.
+    """
     shown = dataset.learning(dataset.development, "quantise")
     place = np.arange(len(shown))
-    return Roles(shown[place % 80 == 0], shown[place % 8 == 1], shown[place % 4 == 2])
+    chosen = [place % 80 == 0, place % 8 == 1, place % 4 == 2]
+    calibration, correction, gate = (shown[each] for each in chosen)
+    return Roles(calibration, correction, gate, shown[~np.logical_or.reduce(chosen)])
 
 
 def quantise_bundle(
@@ -122,9 +138,9 @@ def quantise_bundle(
     bundle = load_bundle(folder)
     check_same_photos(dataset, bundle)
     part = roles(dataset)
-    single = onnx.load_from_string(bundle.read_graph())
+    single = onnx.load(bundle.graph_file())
     late = ask_witness_late(single, len(bundle.species))
-    gate = _views(dataset, recipe, part.gate, view)
+    gate = _views(dataset, recipe, part.gate, view, recipe.seed)
     before = _answers(bundle, single, gate, gate.development)
     if late:
         some = gate.development[:: max(1, len(part.gate) // LATE)]
@@ -136,23 +152,61 @@ def quantise_bundle(
     )
     if eighth is None:
         return outcome
-    tested = [_answers(bundle, each, dataset, dataset.test) for each in (single, eighth)]
+    found = _margin(bundle, (single, eighth), dataset, recipe, part.close, view)
+    margin = found.margin
+    if margin > MOST:
+        apart = f"8 bits name another species where two labels are {margin:.2f} apart"
+        return replace(outcome, refused=(apart,), margin=margin)
+    pairs = {
+        "development": (before, _answers(bundle, eighth, gate, gate.development)),
+        "test": (
+            _answers(bundle, single, dataset, dataset.test),
+            _answers(bundle, eighth, dataset, dataset.test),
+        ),
+    }
+    used = {name: as_used(*pair, bundle, margin) for name, pair in pairs.items()}
     figures = {
         "networks": [
             {"name": each.name, "cpu_ms": each.milliseconds, "int8": each.name in outcome.networks}
             for each in networks
         ],
-        "development": as_table(outcome.gate),
-        "test": as_table(compare_answers(*tested)),
+        **{name: as_table(compare_answers(pairs[name][0], used[name])) for name in pairs},
+        "alone": {name: as_table(compare_answers(*pair)) for name, pair in pairs.items()},
+        "margin": asdict(found),
+        "close": {name: round(share(answers), 5) for name, answers in used.items()},
         "cpu_ms": _whole_milliseconds(single, eighth, dataset.pixels[part.gate]),
     }
     _write(dataset, recipe, folder, (single, eighth), figures)
-    return outcome
+    return replace(outcome, margin=margin)
 
 
-def _views(dataset: Dataset, recipe: Recipe, index: NDArray[np.int64], view: View) -> Dataset:
-    """A view of each of these photos, the same ones each time."""
-    random = np.random.default_rng(recipe.seed)
+def _margin(
+    bundle: Bundle,
+    graphs: tuple[onnx.ModelProto, onnx.ModelProto],
+    dataset: Dataset,
+    recipe: Recipe,
+    index: NDArray[np.int64],
+    view: View,
+) -> Margin:
+    """Below which margin a call of the second graph is close, by `VIEWS` views of these photos."""
+    sessions = [_session(bundle, each) for each in graphs]
+    pairs = []
+    for number in range(1, VIEWS + 1):
+        click.echo(f"close calls: {len(index)} photos, view {number} of {VIEWS}", err=True)
+        shown = _views(dataset, recipe, index, view, recipe.seed + number)
+        before, after = (answer(bundle, each, shown, shown.development) for each in sessions)
+        pairs.append((before.scores, after.scores))
+    found = find_margin(pairs, len(bundle.species))
+    of = f"{found.changed} views of {found.views} show another species, {found.left} of them still"
+    click.echo(f"a call is close below a margin of {found.margin:.2f}: {of}", err=True)
+    return found
+
+
+def _views(
+    dataset: Dataset, recipe: Recipe, index: NDArray[np.int64], view: View, seed: int
+) -> Dataset:
+    """A view of each of these photos, the same ones for the same seed."""
+    random = np.random.default_rng(seed)
     return replace(
         dataset,
         pixels=np.stack([view(dataset.pixels[place], recipe.fit, random) for place in index]),
@@ -175,7 +229,7 @@ def check_same_photos(dataset: Dataset, bundle: Bundle) -> None:
 
 
 def _original(bundle: Bundle) -> onnx.ModelProto:
-    return onnx.load_from_string(bundle.read_graph())
+    return onnx.load(bundle.graph_file())
 
 
 def _session(bundle: Bundle, model: onnx.ModelProto) -> OnnxSession:
@@ -307,6 +361,7 @@ def _write(
         table.pop("files")
         table["graphs"] = {SINGLE: table["graph"], INT8: FILE}
         table["parity"] = {INT8: {each: figures[each] for each in ("development", "test")}}
+        table["margins"] = {INT8: figures["margin"]["margin"]}
         table["files"] = describe_files(draft)
         size = sum(entry["bytes"] for entry in table["files"].values())
         if size > MOST_BYTES:
@@ -334,6 +389,7 @@ def drop_precisions(folder: Path) -> None:
             (folder / name).unlink()
             table["files"].pop(name, None)
     table.pop("parity", None)
+    table.pop("margins", None)
     path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     path = folder / "metrics.json"
     metrics = json.loads(path.read_text("utf-8"))

@@ -38,7 +38,8 @@ from trapsort.bundle import SINGLE, Bundle, load_bundle
 from trapsort.decode import decode
 from trapsort.ensemble import novelty
 from trapsort.errors import InputError, PhotoError
-from trapsort.session import Scores, Session, open_session
+from trapsort.scores import Scores, joined
+from trapsort.session import Session, open_session
 
 BATCH = 8
 
@@ -105,12 +106,7 @@ def answer_corrections(session: Session, corrections: list[Correction]) -> Score
             except (OSError, PhotoError) as error:
                 raise InputError(f"{each.path}: {error}", "Leave it out.") from error
         parts.append(session.run(np.stack(pixels)))
-    return Scores(
-        np.concatenate([part.probabilities for part in parts]),
-        np.concatenate([part.members for part in parts]),
-        np.concatenate([part.features for part in parts]),
-        None if parts[0].other is None else np.concatenate([p.other for p in parts]),
-    )
+    return joined(parts)
 
 
 def join(

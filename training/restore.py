@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 from training.fit import Floats
 from training.graph import initializers, replace_constants
-from trapsort.session import Scores
+from trapsort.scores import Scores
 
 STRENGTH = 10.0
 """Of the ridge; features have a variance near 1, and hundreds of photos stand against it."""

@@ -61,7 +61,9 @@ class Bundle:
     the order of the graph's outputs; species: those of them that may be reported; taxa: the
     scientific names behind each species; members: names in the order of the graph's outputs; size:
     width and height of the graph's input, pixels; taxonomy: label -> rank -> name; graphs: file
-    name of the graph of each precision, `graph` being that of single precision.
+    name of the graph of each precision, `graph` being that of single precision; margins: of a
+    precision, how near the two most probable labels of a photo may be, 0..1, before single
+    precision is asked instead (`trapsort.scores.is_close`).
 
     Room `profile` sets the rest. profile: what changes the bundle, '' for nothing (with it, digest
     is that of both together); temperature: what the logits are divided by; masked: labels that are
@@ -83,6 +85,7 @@ class Bundle:
     size: tuple[int, int]
     taxonomy: dict[str, dict[str, str]]
     graphs: dict[str, str]
+    margins: dict[str, float]
     profile: str = ""
     temperature: float = 1.0
     masked: frozenset[str] = frozenset()
@@ -93,10 +96,10 @@ class Bundle:
         """Name and version, as predictions carry it."""
         return f"{self.name}-{self.version}"
 
-    def read_graph(self, precision: str = SINGLE) -> bytes:
-        """The bytes of the ONNX graph of a precision, verified.
+    def graph_file(self, precision: str = SINGLE) -> Path:
+        """The ONNX file of a precision, verified.
 
-        Raises `BundleError` where they are not as recorded, or where there is no such graph.
+        Raises `BundleError` where it is not as recorded, or where there is no such graph.
         """
         if precision not in self.graphs:
             raise BundleError(
@@ -104,7 +107,7 @@ class Bundle:
                 f"It has: {', '.join(self.graphs)}. Set graph_precision to auto.",
             )
         name = self.graphs[precision]
-        return _read_verified(self.path / name, self.files[name])
+        return _verified(self.path / name, self.files[name])
 
 
 def homes() -> tuple[Path, ...]:
@@ -157,7 +160,7 @@ def load_bundle(wanted: str | Path | None = None) -> Bundle:
         folder = max(named, key=lambda path: _version_key(path.name.rpartition("-")[2]))
     bundle = read_bundle(folder)
     for name, digest in bundle.files.items():
-        _read_verified(bundle.path / name, digest)
+        _verified(bundle.path / name, digest)
     return bundle
 
 
@@ -165,19 +168,20 @@ def _version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else -1 for part in version.split("."))
 
 
-def _read_verified(path: Path, digest: str) -> bytes:
+def _verified(path: Path, digest: str) -> Path:
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BundleError(
             f"{path} cannot be read: {error.strerror}.", "Copy the bundle's folder anew."
         ) from error
-    if hashlib.sha256(data).hexdigest() != digest:
+    if found != digest:
         raise BundleError(
             f"{path} is not the file that the bundle was made with (its sha256 differs).",
             "It is damaged or was changed: copy the bundle's folder anew.",
         )
-    return data
+    return path
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -233,6 +237,7 @@ def _build(folder: Path, digest: str, table: dict[str, Any]) -> Bundle:
             for label, ranks in table.get("taxonomy", {}).items()
         },
         graphs=_graphs(table),
+        margins={str(key): float(value) for key, value in table.get("margins", {}).items()},
     )
 
 
@@ -269,6 +274,10 @@ def _check(bundle: Bundle, path: Path) -> None:
         "graph is not the graph in single precision": bundle.graphs[SINGLE] != bundle.graph,
         "two precisions have the same graph": len(set(bundle.graphs.values()))
         != len(bundle.graphs),
+        "margins names a precision that has no graph of its own": not (
+            set(bundle.margins) <= set(bundle.graphs) - {SINGLE}
+        ),
+        "a margin is not in 0..1": not all(0 <= each <= 1 for each in bundle.margins.values()),
         "a file name leads out of the folder": any(Path(f).name != f for f in bundle.files),
         "min_probability is not in 0..1": not 0 <= decision.min_probability <= 1,
         "min_agreement is more than there are members": not (

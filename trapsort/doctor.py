@@ -124,7 +124,9 @@ def _bundle(settings: Settings) -> Iterator[Check]:
         yield Check("provider", WARNING, f"{provider}, although there is an NVIDIA GPU", advice)
     else:
         yield Check("provider", OK, provider)
-    yield Check("precision", OK, f"{session.precision}, of {' and '.join(bundle.graphs)}")
+    close = ", but close calls in single" if session.precision in bundle.margins else ""
+    said = f"{session.precision}{close}, of {' and '.join(bundle.graphs)}"
+    yield Check("precision", OK, said)
 
 
 def _threads(settings: Settings) -> Iterator[Check]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trapsort.bundle import Bundle
+from trapsort.bundle import SINGLE, Bundle
 from trapsort.decode import Frame
-from trapsort.session import Scores, Session
+from trapsort.scores import Scores, adjusted, asked, is_finite
+from trapsort.session import Session
 
 REASON_CODES: dict[str, str] = {
     "blank": "nothing to see",
@@ -33,7 +34,7 @@ class Prediction:
     probable label, 0..1, or None without a finite answer; reason: a key of `REASON_CODES` where
     the bundle abstains, else None; top: every label with its calibrated probability, most probable
     first; members: of each member that was asked its name, its own first label and that label's
-    probability; precision: of the bundle's graph that was run, '' where nothing says so.
+    probability; precision: of the bundle's graph that answered, '' where nothing says so.
     """
 
     label: str | None
@@ -56,9 +57,13 @@ class Classifier:
         if not frames:
             return []
         batch = np.stack([frame.model_input for frame in frames])
-        precision = self.session.precision
-        said = decide(self.session.run(batch), self.bundle)
-        return [replace(each, precision=precision) for each in said]
+        scores = self.session.run(batch)
+        usual = self.session.precision
+        said = [replace(each, precision=usual) for each in decide(scores, self.bundle)]
+        if scores.again is not None:
+            for place in np.flatnonzero(scores.again):
+                said[place] = replace(said[place], precision=SINGLE)
+        return said
 
 
 def novelty(features: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -71,49 +76,6 @@ def novelty(features: NDArray[np.float32], centroids: NDArray[np.float32]) -> ND
     apart = features[:, None, :] - centroids[None, :, :]
     nearest: NDArray[np.float32] = np.sqrt((apart**2).sum(axis=2)).min(axis=1)
     return nearest
-
-
-def among(
-    probabilities: NDArray[np.float32], possible: NDArray[np.bool_], temperature: float = 1.0
-) -> NDArray[np.float32]:
-    """Probabilities (..., labels) once only some labels are possible and logits are divided by T.
-
-    Equals the softmax of the masked and divided logits. All that is possible is equally probable
-    where all of it had probability 0.
-    """
-    if temperature == 1 and possible.all():
-        return probabilities
-    with np.errstate(invalid="ignore"):  # what was not finite before stays so
-        raised = np.where(possible, probabilities.astype(np.float64) ** (1 / temperature), 0)
-        total = raised.sum(axis=-1, keepdims=True)
-        raised = np.where(total == 0, possible, raised)
-        shares = raised / raised.sum(axis=-1, keepdims=True)
-    return shares.astype(np.float32)  # type: ignore[no-any-return]
-
-
-def adjusted(scores: Scores, bundle: Bundle) -> Scores:
-    """Scores as the bundle's site profile and taxon change them; without either, as they are.
-
-    The temperature is that of the ensemble; a label that is masked is so for each member as well.
-    """
-    possible = np.array([label not in bundle.masked for label in bundle.labels])
-    members = among(scores.members, possible)
-    return replace(
-        scores,
-        probabilities=among(scores.probabilities, possible, bundle.temperature),
-        members=np.where(asked(scores.members)[:, :, None], members, 0),
-    )
-
-
-def asked(members: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which members (N, members) of (N, members, labels) were asked: a cascade's others are 0."""
-    return np.asarray(members.max(axis=2) > 0)
-
-
-def is_finite(scores: Scores) -> NDArray[np.bool_]:
-    """Whether each photo's probabilities and features are numbers: (N,)."""
-    answers = np.concatenate([scores.probabilities, scores.features], axis=1)
-    return np.asarray(np.isfinite(answers).all(axis=1))
 
 
 def agreement(members: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from trapsort.bundle import Bundle
 from trapsort.decode import decode
-from trapsort.ensemble import REASON_CODES, Classifier, Prediction, adjusted, decide, is_finite
+from trapsort.ensemble import REASON_CODES, Classifier, Prediction, decide
 from trapsort.errors import InputError, PhotoError
 from trapsort.fingerprint import read_content
 from trapsort.labelled import NEGATIVES, Labelled
 from trapsort.measures import Bools, RiskCoverage, Share, calibration_error, risk_coverage, share
 from trapsort.scan import Problem, scan
-from trapsort.session import Scores
+from trapsort.scores import Scores, adjusted, is_finite, joined
 
 BATCH = 8
 
@@ -48,14 +48,7 @@ class Answers:
 
     def part(self, index: NDArray[np.intp]) -> Answers:
         """The photos at some places; what was left out belongs to no part."""
-        other = self.scores.other
-        scores = Scores(
-            self.scores.probabilities[index],
-            self.scores.members[index],
-            self.scores.features[index],
-            None if other is None else other[index],
-        )
-        return Answers(tuple(self.photos[i] for i in index), scores, ())
+        return Answers(tuple(self.photos[i] for i in index), self.scores.part(index), ())
 
 
 def answer(
@@ -91,14 +84,7 @@ def answer(
             f"{first.photo.name}: {first.detail}.",
             "Check the paths.",
         )
-    other = [each.other for each in scores if each.other is not None]
-    together = Scores(
-        np.concatenate([each.probabilities for each in scores]),
-        np.concatenate([each.members for each in scores]),
-        np.concatenate([each.features for each in scores]),
-        np.concatenate(other) if other else None,
-    )
-    return Answers(tuple(kept), together, tuple(left_out))
+    return Answers(tuple(kept), joined(scores), tuple(left_out))
 
 
 def _ask(handful: Sequence[Labelled], classifier: Classifier) -> Answers:

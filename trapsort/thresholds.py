@@ -19,7 +19,7 @@ from trapsort.evaluate import Answers
 from trapsort.labelled import Labelled
 from trapsort.measures import Bools, Floats, Share, risk_coverage, share
 from trapsort.profile import TEMPERATURES
-from trapsort.session import Scores
+from trapsort.scores import Scores
 
 LEAST_PHOTOS = 50
 """Photos of species below which no threshold is fitted."""

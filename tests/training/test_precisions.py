@@ -18,6 +18,7 @@ pytest.importorskip("tensorflow", reason="the training packages are not installe
 
 from tests.toy import manifest
 from training import precisions
+from training.close import Margin
 from training.data import HELD_OUT, TEST, Dataset
 from training.export import ExportError, describe_files
 from training.graph import MemberGraph, ask_everyone, fuse
@@ -30,7 +31,8 @@ from training.restore import restore_heads, towards
 from training.splice import ask_witness_late, cut, feature_map, put, witness_says
 from trapsort.bundle import Decision, load_bundle
 from trapsort.errors import InputError
-from trapsort.session import OnnxSession, Scores, load_graph, open_session
+from trapsort.scores import Scores
+from trapsort.session import OnnxSession, load_graph, open_session
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the quantisation package itself
 
@@ -300,8 +302,10 @@ def test_the_bundle_gets_a_graph_in_8_bits(folder: Path, dataset: Dataset) -> No
     assert outcome.gate.agreement >= 0.99
     bundle = load_bundle(folder)
     assert bundle.graphs == {"single": "ensemble.onnx", "int8": "ensemble-int8.onnx"}
+    assert bundle.margins == {"int8": outcome.margin}
+    alone = replace(bundle, margins={})
     said = {
-        name: open_session(replace(bundle, precision=name)).run(dataset.pixels[dataset.test])
+        name: open_session(replace(alone, precision=name)).run(dataset.pixels[dataset.test])
         for name in bundle.graphs
     }
     np.testing.assert_array_equal(said["single"].probabilities, before.probabilities)
@@ -310,13 +314,21 @@ def test_the_bundle_gets_a_graph_in_8_bits(folder: Path, dataset: Dataset) -> No
     kinds = {t.data_type for t in onnx.load(folder / "ensemble-int8.onnx").graph.initializer}
     assert TensorProto.INT8 in kinds
     figures = json.loads((folder / "metrics.json").read_text("utf-8"))["precisions"]["int8"]
-    test = figures["test"]
+    test = figures["alone"]["test"]
     assert test["photos"] == len(dataset.test)
-    drift = apart[np.arange(len(apart)), before.probabilities.argmax(axis=1)]
+    best = before.probabilities.argmax(axis=1)
+    drift = apart[np.arange(len(apart)), best]
     assert test["mean_drift"] == pytest.approx(drift.mean(), abs=1e-5)
     assert test["most_drift"] == pytest.approx(drift.max(), abs=1e-5)
     card = (folder / "MODEL_CARD.md").read_text("utf-8")
-    assert f"|  | development, views ({outcome.gate.photos}) | test ({len(dataset.test)}) |" in card
+    views, photos = outcome.gate.photos, len(dataset.test)
+    assert f"|  | development, views: 8 bits alone ({views}) | as used ({views}) |" in card
+    assert f"| test: 8 bits alone ({photos}) | as used ({photos}) |" in card
+    used = open_session(replace(bundle, precision="int8")).run(dataset.pixels[dataset.test])
+    close = 0.0 if used.again is None else used.again.mean()
+    assert figures["close"]["test"] == pytest.approx(close, abs=1e-5)
+    apart = np.abs(used.probabilities - before.probabilities)[np.arange(photos), best]
+    assert figures["test"]["most_drift"] == pytest.approx(apart.max(), abs=1e-5)
     assert "| two | 4.0 | 2.0 | yes |" in card
     again = quantise_bundle(dataset, RECIPE, folder, view=mirrored)  # all the same once more
     assert (again, contents(folder)) == (outcome, contents(folder))
@@ -334,7 +346,9 @@ def test_the_gate_looks_at_views(folder: Path, dataset: Dataset) -> None:
         return np.full_like(photo, 128)
 
     outcome = quantise_bundle(dataset, RECIPE, folder, view=grey)
-    assert drawn == outcome.gate.photos == len(roles(dataset).gate)
+    part = roles(dataset)
+    assert outcome.gate.photos == len(part.gate)
+    assert drawn == len(part.gate) + precisions.VIEWS * len(part.close)
     assert outcome.gate.top1[0] < 0.2  # nothing can be told from it
 
 
@@ -398,10 +412,9 @@ def test_other_photos_and_test_photos_are_refused(folder: Path, dataset: Dataset
     with pytest.raises(LeakageError, match="The step quantise was about to use the test photo"):
         roles(fewer)
     part = roles(dataset)
-    parts = [set(index.tolist()) for index in (part.calibration, part.correction, part.gate)]
-    assert all(parts)
-    assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
-    assert set.union(*parts) <= set(dataset.development.tolist())
+    parts = [part.calibration, part.correction, part.gate, part.close]
+    assert all(map(len, parts))
+    assert sorted(np.concatenate(parts)) == dataset.development.tolist()  # each photo has one role
 
 
 @pytest.mark.usefixtures("timed")
@@ -410,7 +423,7 @@ def test_a_graph_that_says_something_else_goes(folder: Path, dataset: Dataset) -
     drop_precisions(folder)
     assert not (folder / "ensemble-int8.onnx").exists()
     table = json.loads((folder / "bundle.json").read_text("utf-8"))
-    assert not {"graphs", "parity"} & set(table)
+    assert not {"graphs", "parity", "margins"} & set(table)
     assert "ensemble-int8.onnx" not in table["files"]
     assert "precisions" not in json.loads((folder / "metrics.json").read_text("utf-8"))
     card = (folder / "MODEL_CARD.md").read_text("utf-8")
@@ -429,3 +442,16 @@ def test_every_limit_of_the_gate_can_fail() -> None:
         ({"accuracy_of_accepted": (0.99, 0.98)}, "of the accepted 1.00% more are wrong"),
     ):
         assert faults(replace(good, **change)) == [said]
+
+
+@pytest.mark.usefixtures("timed")
+def test_8_bits_that_are_wrong_where_they_are_sure_are_refused(
+    folder: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        precisions, "find_margin", lambda pairs, _: Margin(len(pairs) * 0.3, 9, 1, 0)
+    )
+    before = contents(folder)
+    outcome = quantise_bundle(dataset, RECIPE, folder, view=mirrored)
+    assert outcome.refused == ("8 bits name another species where two labels are 0.60 apart",)
+    assert contents(folder) == before
