@@ -179,7 +179,9 @@ def load_graph(graph: Path | bytes, *, rarely: bool = False) -> onnxruntime.Infe
 
     rarely: whether it will run so rarely that it is not worth preparing: of the shipped bundle the
     graph in single precision loads in 0.2 s in place of 0.5 and takes 150 MB in place of 390, and a
-    photo takes half as long again. Of a graph of memory ONNX Runtime keeps a copy.
+    photo takes half as long again, for its weights become single precision each time.
+
+    Of a graph of memory ONNX Runtime keeps a copy.
     """
     runtime = _runtime()
     options = runtime.SessionOptions()
@@ -226,12 +228,13 @@ def _opened(bundle: Bundle, precision: str, *, rarely: bool = False) -> OnnxSess
         _check_input(loaded, bundle, where)
         session = OnnxSession(loaded, bundle.decision, precision)
         width, height = bundle.size
-        scores = session.run(np.zeros((2, height, width, 3), np.uint8))
+        photos = 1 if rarely else 2
+        scores = session.run(np.zeros((photos, height, width, 3), np.uint8))
     except BundleError:
         raise
     except Exception as error:  # ONNX Runtime's exceptions have no common public base
         raise BundleError(f"{where} cannot be run: {error}", "Copy the bundle anew.") from error
-    _check_shapes(scores, bundle, where)
+    _check_shapes(scores, photos, bundle, where)
     _give_back_memory()
     return session
 
@@ -256,16 +259,17 @@ def _check_input(session: onnxruntime.InferenceSession, bundle: Bundle, where: P
         )
 
 
-def _check_shapes(scores: Scores, bundle: Bundle, where: Path) -> None:
+def _check_shapes(scores: Scores, photos: int, bundle: Bundle, where: Path) -> None:
+    """Raise `BundleError` where the answers to so many photos are not what the bundle says."""
     labels, members, decision = len(bundle.labels), len(bundle.members), bundle.decision
     expected: dict[str, tuple[int, ...]] = {
-        "probabilities": (2, labels),
-        "members": (2, members, labels),
+        "probabilities": (photos, labels),
+        "members": (photos, members, labels),
     }
     if decision.centroids is not None:
-        expected["features"] = (2, decision.centroids.shape[1])
+        expected["features"] = (photos, decision.centroids.shape[1])
     if decision.max_other is not None:
-        expected["other"] = (2, len(bundle.species))
+        expected["other"] = (photos, len(bundle.species))
     for name, shape in expected.items():
         found = getattr(scores, name).shape
         if found != shape:
