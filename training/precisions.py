@@ -9,12 +9,10 @@ hold the bundle is left as it was.
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -22,22 +20,20 @@ import onnx
 from numpy.typing import NDArray
 
 from training.augment import augment
-from training.card import SECTION, write_card
 from training.close import MOST, Margin, as_used, find_margin, share
 from training.data import Dataset
 from training.evaluate import Answers, answer
-from training.export import MOST_BYTES, ExportError, describe_files
+from training.export import ExportError
 from training.graph import ask_everyone
 from training.parity import Parity, as_table, compare_answers, faults
 from training.quantise import GAIN, cpu_milliseconds, quantise
 from training.recipe import FitRecipe, Recipe
 from training.restore import restore_heads
+from training.second_graph import add_precision
 from training.splice import WITNESS, ask_witness_late, cut, feature_map, put, witness_says
-from trapsort.bundle import INT8, SINGLE, Bundle, load_bundle
+from trapsort.bundle import Bundle, load_bundle
 from trapsort.errors import InputError
 from trapsort.session import OnnxSession, load_graph
-
-FILE = "ensemble-int8.onnx"
 
 View = Callable[[NDArray[np.uint8], FitRecipe, np.random.Generator], NDArray[np.uint8]]
 """One random view of a photo, of the same shape."""
@@ -138,7 +134,7 @@ def quantise_bundle(
     bundle = load_bundle(folder)
     check_same_photos(dataset, bundle)
     part = roles(dataset)
-    single = onnx.load(bundle.graph_file())
+    single = _original(bundle)
     late = ask_witness_late(single, len(bundle.species))
     gate = _views(dataset, recipe, part.gate, view, recipe.seed)
     before = _answers(bundle, single, gate, gate.development)
@@ -147,18 +143,19 @@ def quantise_bundle(
         asked = [_answers(bundle, each, gate, some) for each in (_original(bundle), single)]
         _check_same_answers(*asked)
     networks = _networks(bundle, single, dataset.pixels[part.calibration])
-    outcome, eighth = _first_that_holds(
+    outcome, held = _first_that_holds(
         bundle, single, networks, dataset, part.correction, gate, before
     )
-    if eighth is None:
+    if held is None:
         return outcome
+    eighth, after = held
     found = _margin(bundle, (single, eighth), dataset, recipe, part.close, view)
     margin = found.margin
     if margin > MOST:
         apart = f"8 bits name another species where two labels are {margin:.2f} apart"
         return replace(outcome, refused=(apart,), margin=margin)
     pairs = {
-        "development": (before, _answers(bundle, eighth, gate, gate.development)),
+        "development": (before, after),
         "test": (
             _answers(bundle, single, dataset, dataset.test),
             _answers(bundle, eighth, dataset, dataset.test),
@@ -176,7 +173,7 @@ def quantise_bundle(
         "close": {name: round(share(answers), 5) for name, answers in used.items()},
         "cpu_ms": _whole_milliseconds(single, eighth, dataset.pixels[part.gate]),
     }
-    _write(dataset, recipe, folder, (single, eighth), figures)
+    add_precision(dataset, recipe, folder, (single, eighth), figures)
     return replace(outcome, margin=margin)
 
 
@@ -288,10 +285,11 @@ def _first_that_holds(
     correction: NDArray[np.int64],
     gate: Dataset,
     before: Answers,
-) -> tuple[Outcome, onnx.ModelProto | None]:
+) -> tuple[Outcome, tuple[onnx.ModelProto, Answers] | None]:
     """The graph with every network in 8 bits that gains by it, else with the heavy ones only.
 
-    None where the gate holds for neither; the outcome is that of the last try.
+    With it what it answers to the gate's photos. None where the gate holds for neither; the outcome
+    is that of the last try.
     """
     heard = _everyone(bundle, single, dataset, correction).scores
     backbones = _backbones(bundle)
@@ -305,14 +303,15 @@ def _first_that_holds(
             put(eighth, each.value, each.eighth, f"{each.name}/int8")
         hears = _everyone(bundle, eighth, dataset, correction).scores
         restore_heads(eighth, bundle.members, heard, hears)
-        parity = compare_answers(before, _answers(bundle, eighth, gate, gate.development))
+        after = _answers(bundle, eighth, gate, gate.development)
+        parity = compare_answers(before, after)
         refused = tuple(faults(parity))
         names = tuple(each.name for each in chosen)
         outcome = Outcome(names, parity, refused)
         said = "; ".join(refused) or "holds"
         click.echo(f"the gate, with {', '.join(names)} in 8 bits: {said}", err=True)
         if not refused:
-            return outcome, eighth
+            return outcome, (eighth, after)
     if outcome is None:
         nothing = compare_answers(before, before)
         outcome = Outcome((), nothing, ("no network gets faster by 8 bits",))
@@ -337,65 +336,3 @@ def _whole_milliseconds(
         graphs.append(asked.SerializeToString())
     times = cpu_milliseconds(graphs, some, middle=np.mean)
     return {"photo": times[:2], "everyone": times[2:]}
-
-
-def _write(
-    dataset: Dataset,
-    recipe: Recipe,
-    folder: Path,
-    graphs: tuple[onnx.ModelProto, onnx.ModelProto],
-    figures: dict[str, Any],
-) -> None:
-    """Bring the bundle's folder up to date: whole or, where that fails, not at all."""
-    with tempfile.TemporaryDirectory(dir=folder.parent) as place:
-        draft = Path(place) / folder.name
-        shutil.copytree(folder, draft)
-        table = json.loads((draft / "bundle.json").read_text("utf-8"))
-        for name, model in zip((table["graph"], FILE), graphs, strict=True):
-            (draft / name).write_bytes(model.SerializeToString())
-        metrics = json.loads((draft / "metrics.json").read_text("utf-8"))
-        metrics["precisions"] = {INT8: figures}
-        text = json.dumps(metrics, indent=1)
-        (draft / "metrics.json").write_text(text + "\n", encoding="utf-8")
-        write_card(recipe, dataset.labels, metrics, draft / "MODEL_CARD.md")
-        table.pop("files")
-        table["graphs"] = {SINGLE: table["graph"], INT8: FILE}
-        table["parity"] = {INT8: {each: figures[each] for each in ("development", "test")}}
-        table["margins"] = {INT8: figures["margin"]["margin"]}
-        table["files"] = describe_files(draft)
-        size = sum(entry["bytes"] for entry in table["files"].values())
-        if size > MOST_BYTES:
-            raise ExportError(
-                f"The bundle would take {size:,} bytes, more than {MOST_BYTES:,}.",
-                "It is left in single precision.",
-            )
-        text = json.dumps(table, indent=1)
-        (draft / "bundle.json").write_text(text + "\n", encoding="utf-8")
-        load_bundle(draft)
-        old = Path(place) / "before"
-        folder.rename(old)
-        draft.rename(folder)
-
-
-def drop_precisions(folder: Path) -> None:
-    """Leave a bundle's folder with single precision only: its other graphs say something else now.
-
-    `bundle.json` is written without their keys; its digests are the caller's to renew.
-    """
-    path = folder / "bundle.json"
-    table = json.loads(path.read_text("utf-8"))
-    for precision, name in table.pop("graphs", {}).items():
-        if precision != SINGLE:
-            (folder / name).unlink()
-            table["files"].pop(name, None)
-    table.pop("parity", None)
-    table.pop("margins", None)
-    path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    path = folder / "metrics.json"
-    metrics = json.loads(path.read_text("utf-8"))
-    if metrics.pop("precisions", None) is not None:
-        path.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-        card = folder / "MODEL_CARD.md"
-        before, _, after = card.read_text("utf-8").partition(f"\n## {SECTION}\n")
-        _, _, rest = after.partition("\n## ")
-        card.write_text(f"{before}\n## {rest}", encoding="utf-8")

@@ -25,8 +25,8 @@ from training.fit import Floats
 from training.graph import FIRST, THRESHOLD, replace_constants
 from training.leakage import digest_of
 from training.meta import Stack, fit_ensemble
-from training.precisions import drop_precisions
 from training.recipe import Recipe
+from training.second_graph import drop_precisions
 from training.stack import (
     OutOfFold,
     Rule,

@@ -177,9 +177,8 @@ def multiplies_bytes(cpu: Path = Path("/proc/cpuinfo")) -> bool:
 def load_graph(graph: Path | bytes, *, rarely: bool = False) -> onnxruntime.InferenceSession:
     """A graph, of a file or of memory, in ONNX Runtime, each run on one thread that does not spin.
 
-    rarely: whether it will run so rarely that it is not worth preparing: of the shipped bundle the
-    graph in single precision loads in 0.2 s in place of 0.5 and takes 150 MB in place of 390, and a
-    photo takes half as long again, for its weights become single precision each time.
+    rarely: whether it will run so rarely that it is not worth preparing: it loads sooner and takes
+    less memory, and each run takes longer, for weights become single precision each time.
 
     Of a graph of memory ONNX Runtime keeps a copy.
     """

@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytest.importorskip("tensorflow", reason="the training packages are not installed")
 
 from tests.toy import manifest
-from training import precisions
+from training import precisions, second_graph
 from training.close import Margin
 from training.data import HELD_OUT, TEST, Dataset
 from training.export import ExportError, describe_files
@@ -25,9 +25,10 @@ from training.graph import MemberGraph, ask_everyone, fuse
 from training.leakage import LeakageError, digest_of
 from training.meta import Cascade, Stack
 from training.parity import LIMITS, Parity, faults
-from training.precisions import drop_precisions, quantise_bundle, roles
+from training.precisions import quantise_bundle, roles
 from training.recipe import FitRecipe, load_recipe
 from training.restore import restore_heads, towards
+from training.second_graph import drop_precisions
 from training.splice import ask_witness_late, cut, feature_map, put, witness_says
 from trapsort.bundle import Decision, load_bundle
 from trapsort.errors import InputError
@@ -397,7 +398,7 @@ def test_no_network_is_put_into_8_bits_for_nothing(
 def test_a_bundle_that_gets_too_large_stays_as_it_was(
     folder: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precisions, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(second_graph, "MOST_BYTES", 10_000)
     before = contents(folder)
     with pytest.raises(ExportError, match="more than 10,000"):
         quantise_bundle(dataset, RECIPE, folder, view=mirrored)
