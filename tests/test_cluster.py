@@ -218,7 +218,10 @@ def test_a_bucket_gives_what_a_disk_gives(
         ingest(url_of(f"{bucket}/none"), store=store, classifier=workers)
 
 
-def test_a_worker_that_dies_costs_nothing(workers: Workers, store: Store, tmp_path: Path) -> None:
+def test_a_worker_that_dies_costs_nothing(
+    workers: Workers, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trapsort.workers.TOGETHER", BATCH)  # it dies before the last are read
     card = draw(tmp_path / "card", 60)
     pids = list(on_all(workers, os.getpid).values())
 
@@ -304,7 +307,10 @@ def test_files_under_way_are_bounded_and_come_in_order(workers: Workers, tmp_pat
     assert most <= (3 * 2 + 1) * BATCH < 90
 
 
-def test_a_stop_ends_it_and_nothing_is_lost(workers: Workers, store: Store, tmp_path: Path) -> None:
+def test_a_stop_ends_it_and_nothing_is_lost(
+    workers: Workers, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trapsort.workers.TOGETHER", BATCH)
     card, stop = draw(tmp_path / "card", 80), threading.Event()
     part = ingest(
         card, store=store, classifier=workers, stop=stop, on_progress=lambda _: stop.set()
