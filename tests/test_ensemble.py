@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.toy import LABELS, MEMBERS, manifest, write_bundle
+from trapsort.abstentions import REASON_CODES
 from trapsort.bundle import Bundle, load_bundle
-from trapsort.ensemble import REASON_CODES, Prediction, agreement, decide, novelty
+from trapsort.ensemble import Prediction, agreement, decide, novelty
 from trapsort.scores import Scores, among
 
 

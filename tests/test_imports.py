@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from trapsort.store import Store
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "trapsort"
 
 # A room imports only rooms before it.
 FLOW = """
-    errors alert_rules cluster_options settings mounts urls scan fingerprint near exif memory
-    resample jpeg decode bundle scores session ensemble profile explain labelled measures
+    errors abstentions alert_rules cluster_options settings mounts urls scan fingerprint near exif
+    memory resample jpeg decode bundle scores session ensemble profile explain labelled measures
     evaluate thresholds redlist blur utm moments store deployments survey lock in_hand examine
     workers classify cluster pipeline audit archive cards changes watch daemon doctor reports
     interchange alerts schedule web cli
@@ -119,6 +121,17 @@ def test_help_of_each_command_loads_nothing_heavy() -> None:
     run = "from trapsort.cli.main import main, COMMANDS; "
     loaded = loaded_after(run + "[main([name, '--help']) for name in COMMANDS]")
     assert loaded & (HEAVY - {"logging"}) == set()
+
+
+def test_a_listing_loads_the_database_and_nothing_else_that_is_heavy(tmp_path: Path) -> None:
+    record = tmp_path / "record.sqlite3"
+    with Store.open(f"sqlite:///{record}"):
+        pass
+    asked = ["sightings", "--db", str(record), "--species", "unknown", "--reason", "blank"]
+    loaded = loaded_after(
+        f"from trapsort.cli.main import main; main({[*asked, '--format', 'csv']!r})"
+    )
+    assert loaded & (HEAVY - {"logging", "platformdirs"}) == {"sqlalchemy"}
 
 
 def test_the_source_archive_holds_every_folder_of_python() -> None:

@@ -8,22 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from trapsort.abstentions import UNCLASSIFIED
 from trapsort.bundle import SINGLE, Bundle
 from trapsort.decode import Frame
 from trapsort.scores import Scores, adjusted, asked, is_finite
 from trapsort.session import Session
-
-REASON_CODES: dict[str, str] = {
-    "blank": "nothing to see",
-    "vehicle": "a vehicle",
-    "person": "a person",
-    "other_animal": "an animal that the bundle does not name",
-    "low_confidence": "the most probable species is not probable enough",
-    "members_disagree": "too few members of the ensemble put the same species first",
-    "novel": "unlike every photo that the bundle learned from",
-    "unclassified": "the network gave no finite answer",
-}
-"""Why a photo has no species, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +20,11 @@ class Prediction:
     """What a bundle says of one photo.
 
     label: a species, or None where the bundle abstains; probability: calibrated, of the most
-    probable label, 0..1, or None without a finite answer; reason: a key of `REASON_CODES` where
-    the bundle abstains, else None; top: every label with its calibrated probability, most probable
-    first; members: of each member that was asked its name, its own first label and that label's
-    probability; precision: of the bundle's graph that answered, '' where nothing says so.
+    probable label, 0..1, or None without a finite answer; reason: a key of
+    `abstentions.REASON_CODES` where the bundle abstains, else None; top: every label with its
+    calibrated probability, most probable first; members: of each member that was asked its name,
+    its own first label and that label's probability; precision: of the bundle's graph that
+    answered, '' where nothing says so.
     """
 
     label: str | None
@@ -125,7 +115,7 @@ def _reasons(scores: Scores, bundle: Bundle) -> list[str | None]:
     for i, label in enumerate(best):
         name = bundle.labels[label]
         if not finite[i]:
-            reasons.append("unclassified")
+            reasons.append(UNCLASSIFIED)
         elif name not in bundle.species:
             reasons.append(name)
         elif denied[i]:
@@ -145,7 +135,7 @@ def _prediction(
     reason: str | None,
     bundle: Bundle,
 ) -> Prediction:
-    if reason == "unclassified":
+    if reason == UNCLASSIFIED:
         return Prediction(None, None, reason, (), ())
     order = np.argsort(-probability, kind="stable")
     top = tuple((bundle.labels[i], float(probability[i])) for i in order)

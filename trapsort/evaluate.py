@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trapsort.abstentions import REASON_CODES, UNCLASSIFIED
 from trapsort.bundle import Bundle
 from trapsort.decode import decode
-from trapsort.ensemble import REASON_CODES, Classifier, Prediction, decide
+from trapsort.ensemble import Classifier, Prediction, decide
 from trapsort.errors import InputError, PhotoError
 from trapsort.fingerprint import read_content
 from trapsort.labelled import NEGATIVES, Labelled
@@ -107,8 +108,8 @@ def _ask(handful: Sequence[Labelled], classifier: Classifier) -> Answers:
     if finite.all():
         return answers
     good = answers.part(np.flatnonzero(finite))
-    detail = REASON_CODES["unclassified"]
-    bad = [LeftOut(kept[i], "unclassified", detail) for i in np.flatnonzero(~finite)]
+    detail = REASON_CODES[UNCLASSIFIED]
+    bad = [LeftOut(kept[i], UNCLASSIFIED, detail) for i in np.flatnonzero(~finite)]
     return replace(good, left_out=(*left_out, *bad))
 
 

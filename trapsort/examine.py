@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from trapsort.abstentions import REASON_CODES, UNCLASSIFIED
 from trapsort.decode import Frame, check_kind, decode, in_brief
-from trapsort.ensemble import REASON_CODES, Classifier, Prediction
+from trapsort.ensemble import Classifier, Prediction
 from trapsort.errors import PhotoError, TrapsortError
 from trapsort.exif import Exif, read_exif
 from trapsort.fingerprint import Content, perceptual_hash, read_beginning, read_content
@@ -24,7 +25,7 @@ from trapsort.in_hand import InHand
 from trapsort.memory import FILES
 from trapsort.scan import Photo, Problem
 from trapsort.settings import cores
-from trapsort.store import UNCLASSIFIED, Record
+from trapsort.store import Record
 
 if TYPE_CHECKING:
     from PIL import Image

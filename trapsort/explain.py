@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from trapsort.abstentions import REASON_CODES, UNCLASSIFIED
 from trapsort.decode import decode, view
-from trapsort.ensemble import REASON_CODES, Classifier, Prediction
+from trapsort.ensemble import Classifier, Prediction
 
 LONGEST = 1280
 """Pixels of the longer side of the picture that is drawn on."""
@@ -106,8 +107,8 @@ def overlaid(photo: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
 
 def caption(prediction: Prediction, explained: str) -> str:
     """What is written below the picture."""
-    if prediction.probability is None or prediction.reason == "unclassified":
-        return REASON_CODES["unclassified"]
+    if prediction.probability is None or prediction.reason == UNCLASSIFIED:
+        return REASON_CODES[UNCLASSIFIED]
     sure = f"{prediction.probability:.1%}"
     if prediction.label is not None:
         return f"{prediction.label}, probability {sure}; warm colours: what spoke for it"

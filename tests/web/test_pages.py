@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import PROJECT
 from tests.web.site import Browser, Site
-from trapsort.ensemble import REASON_CODES
+from trapsort.abstentions import REASON_CODES
 from trapsort.scan import REASONS
 from trapsort.web.texts import KEYS, TEXTS
 

@@ -112,7 +112,7 @@ def check_codes(categories: tuple[str, ...], reason: str | None) -> None:
     Raises:
         InputError: it names the codes there are.
     """
-    from trapsort.ensemble import REASON_CODES
+    from trapsort.abstentions import REASON_CODES
     from trapsort.redlist import CATEGORIES, UNRANKED
 
     known = (*CATEGORIES, *UNRANKED)

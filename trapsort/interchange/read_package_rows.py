@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from trapsort.ensemble import REASON_CODES
+from trapsort.abstentions import REASON_CODES
 from trapsort.errors import InputError
 from trapsort.interchange.detected import box_in, label_of, name_in, number
 from trapsort.interchange.read_package import Package, utc_text

@@ -2,7 +2,6 @@
 
 from trapsort.store.reporting import Judged, NewPhotos, PhotoDay
 from trapsort.store.rows import (
-    UNCLASSIFIED,
     Account,
     Correction,
     Counting,
@@ -22,7 +21,6 @@ from trapsort.store.rows import (
 from trapsort.store.store import Store
 
 __all__ = [
-    "UNCLASSIFIED",
     "Account",
     "Correction",
     "Counting",

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, delete, exists, func, insert, or_, select
 
+from trapsort.abstentions import UNCLASSIFIED
 from trapsort.store.index import settle
 from trapsort.store.query import labels_in
-from trapsort.store.rows import UNCLASSIFIED
 from trapsort.store.sequences import ungroup
 from trapsort.store.statements import chunks, merge, utc_now
 from trapsort.store.tables import (

@@ -6,10 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
@@ -24,9 +22,10 @@ from sqlalchemy import (
     select,
 )
 
+from trapsort.abstentions import UNCLASSIFIED
 from trapsort.redlist import LISTS, RedList, matches
 from trapsort.redlist import red_list as read_red_list
-from trapsort.store.rows import UNCLASSIFIED, ModelRow, ProblemRow, Sighting, SightingQuery
+from trapsort.store.rows import ModelRow, ProblemRow, Sighting, SightingQuery
 from trapsort.store.statements import Row, chunks
 from trapsort.store.tables import (
     NO_DETECTOR,
@@ -43,6 +42,10 @@ from trapsort.store.tables import (
     stations,
 )
 from trapsort.store.write import root_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 ROWS_AT_ONCE = 500  # rows that a stream holds in memory
 HASHES_AT_ONCE = 100_000
@@ -164,6 +167,8 @@ def find_hashes(connection: Connection) -> tuple[NDArray[np.uint64], NDArray[np.
 
     Past SQLAlchemy's rows, which take three times as long: there may be ten million.
     """
+    import numpy as np  # nothing else that is asked here needs it, and it takes a while
+
     pair = np.dtype([("hash", np.int64), ("id", np.int64)])
     parts = [np.empty(0, dtype=pair)]
     statement = select(photos.c.perceptual_hash, photos.c.id).order_by(photos.c.id)

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from trapsort.exif import Exif
     from trapsort.scan import Photo
 
-UNCLASSIFIED = "unclassified"
-"""Reason of a prediction without a finite answer, and of the problem that such a photo has."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:

@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Insert, Table, insert
-from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
 Row = Mapping[str, Any]  # column -> value, as SQLAlchemy takes them
@@ -67,7 +66,11 @@ def _merging(
     *,
     sums: bool = False,
 ) -> Insert:
-    statement: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    if dialect == "postgresql":  # the one that is not used takes a while to import
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert
+    statement: Any = insert(table)
     given = statement.excluded
     new = {name: table.c[name] + given[name] if sums else given[name] for name in changes}
     whole: Insert = (

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from trapsort.abstentions import UNCLASSIFIED
 from trapsort.errors import InputError
 from trapsort.scan import display_name
 from trapsort.store.attributions import match_photos
 from trapsort.store.index import cards_of, settle, settle_model
 from trapsort.store.places import add_places
-from trapsort.store.rows import UNCLASSIFIED, Account, Record, Recorded
+from trapsort.store.rows import Account, Record, Recorded
 from trapsort.store.sequences import ungroup
 from trapsort.store.statements import Row, chunks, insert_one, merge, utc_now
 from trapsort.store.tables import (

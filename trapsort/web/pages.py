@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import trapsort
-from trapsort.ensemble import REASON_CODES
+from trapsort.abstentions import REASON_CODES
 from trapsort.redlist import CATEGORIES, UNRANKED
 from trapsort.reports import REPORTS
 from trapsort.scan import REASONS

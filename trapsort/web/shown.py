@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from trapsort.ensemble import REASON_CODES
+from trapsort.abstentions import REASON_CODES
 from trapsort.redlist import RedList
 from trapsort.store.details import Detail, SaidNow
 from trapsort.store.paging import Shown
