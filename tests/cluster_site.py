@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import Any
 
 from trapsort import decode as room
 from trapsort import examine
@@ -23,9 +24,9 @@ DECODED = 0
 _decode = room.decode
 
 
-def decode(data: bytes, *arguments: tuple[int, int]) -> Frame:
+def decode(*arguments: Any, **options: Any) -> Frame:
     global DECODED
-    frame = _decode(data, *arguments)
+    frame = _decode(*arguments, **options)
     if tuple(frame.pixels[0, 0]) == YELLOW:
         os.kill(os.getpid(), signal.SIGKILL)
     DECODED += 1

@@ -108,7 +108,7 @@ def made_up_pixels() -> Iterator[None]:
     hashes = random.Random(1)  # noqa: S311 - a drawing, not a secret
     prediction = Prediction("Lion", 0.9, None, (("Lion", 0.9),), ())
 
-    def decode(data: bytes, size: tuple[int, int]) -> Frame:
+    def decode(data: bytes, size: tuple[int, int], *, keep: object = None) -> Frame:
         if data[:2] != b"BM":
             raise PhotoError("not_an_image", "a note")
         return Frame(pixels, pixels, 8, 8, "BMP", ())

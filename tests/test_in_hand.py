@@ -115,8 +115,8 @@ from trapsort import examine
 
 whole = examine.decode
 
-def dies(data, size):
-    frame = whole(data, size)
+def dies(data, size, **options):
+    frame = whole(data, size, **options)
     if (frame.pixels[0, 0] == (255, 255, 0)).all():
         time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGKILL)  # as the system does when memory runs out

@@ -388,7 +388,7 @@ def test_a_failure_anywhere_costs_one_photo(
 ) -> None:
     times = 0
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         nonlocal times
         times += 1
         raise ZeroDivisionError("in the middle")

@@ -251,11 +251,9 @@ def _examine(
     content = contents.get(photo.relative) or read(photo)
     if is_known(content.sha256):
         return content.sha256
+    keep_it = None if keep is None else partial(keep, content.sha256.hex())
     with in_hand.holding(photo):
-        if keep is None:
-            frame = decode(content.data, size)
-        else:
-            frame = decode(content.data, size, keep=partial(keep, content.sha256.hex()))
+        frame = decode(content.data, size, keep=keep_it)
     return Fresh(
         photo=photo,
         sha256=content.sha256,

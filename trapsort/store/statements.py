@@ -67,10 +67,13 @@ def _merging(
     sums: bool = False,
 ) -> Insert:
     if dialect == "postgresql":  # the one that is not used takes a while to import
-        from sqlalchemy.dialects.postgresql import insert
+        from sqlalchemy.dialects import postgresql
+
+        statement: Any = postgresql.insert(table)
     else:
-        from sqlalchemy.dialects.sqlite import insert
-    statement: Any = insert(table)
+        from sqlalchemy.dialects import sqlite
+
+        statement = sqlite.insert(table)
     given = statement.excluded
     new = {name: table.c[name] + given[name] if sums else given[name] for name in changes}
     whole: Insert = (
