@@ -28,6 +28,7 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 SECONDS = 300
+PROGRESS = re.compile(r"^.+: [\d,]+(?: of [\d,]+)? files, [\d.]+/s.*\n", re.MULTILINE)
 NOW = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")  # differs from run to run
 
 
@@ -95,7 +96,10 @@ def prepare(folder: Path) -> dict[str, str]:
 
 
 def run(script: str, folder: Path, environment: dict[str, str]) -> tuple[int, str]:
-    """Return the exit code of a shell script and what it printed, errors among it."""
+    """Return the exit code of a shell script and what it printed, errors among it.
+
+    But for lines of progress: only what takes long enough prints them.
+    """
     done = subprocess.run(  # noqa: S603  # the script is ours, from a page of these docs
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
@@ -105,7 +109,7 @@ def run(script: str, folder: Path, environment: dict[str, str]) -> tuple[int, st
         timeout=SECONDS,
         check=False,
     )
-    return done.returncode, done.stdout.decode("utf-8", "backslashreplace")
+    return done.returncode, PROGRESS.sub("", done.stdout.decode("utf-8", "backslashreplace"))
 
 
 def retold(page: str, folder: Path, environment: dict[str, str]) -> str:

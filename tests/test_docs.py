@@ -117,3 +117,15 @@ def test_makefile_names_the_two_commands_and_says_what_it_needs() -> None:
 )
 def test_matches(transcript: ModuleType, shown: str, real: str, same: bool) -> None:
     assert transcript.matches(shown, real) is same
+
+
+def test_how_long_it_took_is_no_part_of_a_transcript(
+    transcript: ModuleType, tmp_path: Path
+) -> None:
+    lines = [
+        "/media/card: 100 files, 9.6/s",
+        "card: 1,100 of 4,812 files, 96.0/s, 39 s left",
+        "card: 4,812 files: 4,790 photos recorded, 20 seen before, 2 problems",
+    ]
+    code, output = transcript.run("\n".join(f"echo '{line}'" for line in lines), tmp_path, None)
+    assert (code, output) == (0, f"{lines[2]}\n")

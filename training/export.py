@@ -231,21 +231,21 @@ def keras_members(backbones: Sequence[str], labels: int) -> list[Any]:
     return [build_member(name, labels, weights=None) for name in backbones]
 
 
-def vgg16_milliseconds(labels: int, out: Path) -> float:
-    """CPU milliseconds a photo of the published ensemble's VGG16, weights untrained."""
+def untrained_milliseconds(backbone: str, out: Path) -> float:
+    """CPU milliseconds a photo of a backbone with random weights."""
     from training.ablation import member_milliseconds
 
-    path = out / "vgg16-untrained.onnx"
+    path = out / f"{backbone.lower()}-untrained.onnx"
     if not path.exists():
-        apart(convert_untrained, MemberRecipe("vgg16", "VGG16", "none", 0, 0.0), path)
+        apart(convert_untrained, backbone, path)
     return member_milliseconds(path)
 
 
-def convert_untrained(member: MemberRecipe, target: Path) -> None:
-    """Write the graph of a member with random weights, for timing."""
+def convert_untrained(backbone: str, target: Path) -> None:
+    """Write the graph of a backbone with random weights, for timing."""
     from training.conversion import to_onnx
 
-    whole = build_network(member.backbone, None).whole
+    whole = build_network(backbone, None).whole
     target.write_bytes(to_onnx(whole).SerializeToString())
 
 
@@ -275,7 +275,8 @@ def export_bundle(
     species = dataset.label < len(dataset.species)
     metrics["species_photos"] = int(species.sum())
     metrics["negative_photos"] = int((~species).sum())
-    metrics["vgg16_cpu_ms"] = vgg16_milliseconds(len(dataset.labels), out)
+    if recipe.left_out:
+        metrics[recipe.left_out_cost] = untrained_milliseconds(recipe.left_out, out)
     text = json.dumps(metrics, indent=1)
     (draft / "metrics.json").write_text(text + "\n", encoding="utf-8")
     write_card(recipe, dataset.labels, metrics, draft / "MODEL_CARD.md")

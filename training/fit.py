@@ -46,9 +46,11 @@ class Network:
 
 
 def build_network(backbone: str, weights: Path | str | None) -> Network:
-    """The backbone with its preprocessing, cut where `Backbone.split` says."""
-    spec = BACKBONES[backbone]
-    base = build_backbone(backbone, weights)
+    """The backbone with its preprocessing, cut where `Backbone.split` says.
+
+    Raises `InputError` for a backbone that there is not.
+    """
+    base, spec = build_backbone(backbone, weights), BACKBONES[backbone]
     image = layers.Input(base.input_shape[1:], dtype="uint8", name="image")
     whole = keras.Model(image, base(preprocess(image, spec)), name=backbone.lower())
     if spec.split is None or weights == "imagenet":

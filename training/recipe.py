@@ -110,6 +110,13 @@ class Recipe:
     decision: DecisionRecipe
     witness: WitnessRecipe | None = None
     cascade: CascadeRecipe | None = None
+    left_out: str = ""
+    """Backbone of a published member that the bundle does without: the card says what it costs."""
+
+    @property
+    def left_out_cost(self) -> str:
+        """Where the metrics keep the CPU milliseconds a photo of `left_out`."""
+        return f"{self.left_out.lower()}_cpu_ms"
 
     @property
     def always_asked(self) -> tuple[MemberRecipe, ...]:

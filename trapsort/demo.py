@@ -7,9 +7,11 @@ same bytes each time.
 from __future__ import annotations
 
 import io
+import math
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -193,7 +195,7 @@ def _write(folder: Path, files: dict[str, tuple[bytes, datetime]]) -> DemoCard:
 
 def _photo(scene: _Scene, *, seed: int, quality: int = 82) -> bytes:
     """JPEG bytes of one frame, with the EXIF that a camera would write."""
-    image = Image.fromarray(_scenery(scene, np.random.default_rng(seed)))
+    image = _scenery(scene, np.random.default_rng(seed))
     draw = ImageDraw.Draw(image)
     if scene.animal:
         _draw_animal(draw, scene)
@@ -209,28 +211,52 @@ def _photo(scene: _Scene, *, seed: int, quality: int = 82) -> bytes:
     return stream.getvalue()
 
 
-def _scenery(scene: _Scene, random: np.random.Generator) -> NDArray[np.uint8]:
-    """Sky, hills, ground and trees as uint8 (1080, 1920, 3); at night grey, lit in the middle."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What no frame changes, float32.
+
+    colours: (3, 1080, 1920), 0 to 255; texture: (1080, 1920), how much of it leaves and grass add;
+    bark: (1080, 1920), what trees leave of the light; lamp: (1080, 1920), the camera's own light.
+    """
+
+    colours: NDArray[np.float32]
+    texture: NDArray[np.float32]
+    bark: NDArray[np.float32]
+    lamp: NDArray[np.float32]
+
+
+@cache
+def _place() -> _Place:
+    """Sky, hills, ground and trees."""
     y = np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, None]
     x = np.linspace(0, 1, WIDTH, dtype=np.float32)[None, :]
-    hour = scene.time.hour + scene.time.minute / 60
-    shade = 0.55 + 0.45 * np.sin(np.clip((hour - 5) / 14, 0, 1) * np.pi)
     hills = _HORIZON + 0.05 * np.sin(7 * x + 1) + 0.03 * np.sin(17 * x)
-    texture = _texture(random)
-    picture = np.empty((HEIGHT, WIDTH, 3), np.float32)
-    for channel, (sky, hill, ground) in enumerate(((120, 70, 120), (170, 100, 118), (215, 80, 70))):
-        layer = np.where(y < hills, sky + 60 * y, hill + 25 * texture)
-        picture[..., channel] = np.where(y < 0.55, layer, ground * (1.15 - 0.5 * y) + 40 * texture)
+    near, far = y >= 0.55, y < hills
+    colours = np.stack(
+        [
+            np.where(near, ground * (1.15 - 0.5 * y), np.where(far, sky + 60 * y, hill))
+            for sky, hill, ground in ((120, 70, 120), (170, 100, 118), (215, 80, 70))
+        ]
+    )
+    texture = np.where(near, 40, np.where(far, 0, 25)).astype(np.float32)
+    bark = np.ones_like(texture)
     for trunk, width in ((0.08, 0.03), (0.87, 0.022), (0.96, 0.04)):
-        bark = (np.abs(x - trunk - 0.01 * np.sin(5 * y)) < width * (0.6 + 0.4 * y)) & (y < 0.8)
-        picture[bark] *= 0.35
-    if scene.night:
-        lamp = np.exp(-(((x - 0.5) / 0.45) ** 2 + ((y - 0.65) / 0.5) ** 2))
-        picture[:] = (picture.mean(axis=2) * lamp * (0.5 + 0.3 * (y > _HORIZON)))[..., None]
-    else:
-        picture *= shade
-    picture += random.random((HEIGHT, WIDTH, 1), dtype=np.float32) * (14 if scene.night else 6)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+        beside = np.abs(x - trunk - 0.01 * np.sin(5 * y))
+        bark[(beside < width * (0.6 + 0.4 * y)) & (y < 0.8)] *= 0.35
+    lamp = np.exp(-(((x - 0.5) / 0.45) ** 2 + ((y - 0.65) / 0.5) ** 2))
+    return _Place(colours, texture, bark, lamp * (0.5 + 0.3 * (y > _HORIZON)))
+
+
+def _scenery(scene: _Scene, random: np.random.Generator) -> Image.Image:
+    """The place as it looks at the time: 1920 x 1080, at night grey and lit in the middle."""
+    place = _place()
+    hour = scene.time.hour + scene.time.minute / 60
+    shade = 0.55 + 0.45 * math.sin(min(max((hour - 5) / 14, 0), 1) * math.pi)
+    picture = (place.colours + place.texture * _texture(random)) * place.bark
+    picture = picture.mean(axis=0, keepdims=True) * place.lamp if scene.night else picture * shade
+    picture += random.random((HEIGHT, WIDTH), dtype=np.float32) * (14 if scene.night else 6)
+    bands = [Image.fromarray(band) for band in np.clip(picture, 0, 255).astype(np.uint8)]
+    return Image.merge("RGB", bands * (3 // len(bands)))
 
 
 def _texture(random: np.random.Generator) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ title = "Three colours"
 seed = 5
 data = "species"
 negatives = "others"
+left_out = "MobileNetV2"
 [split]
 test_fraction = 0.15
 folds = 2

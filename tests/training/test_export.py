@@ -22,6 +22,7 @@ from training.graph import MemberGraph, fuse, single_input
 from training.meta import Stack
 from training.padding import unfuse_zero_padding
 from training.recipe import MemberRecipe
+from trapsort.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow's and Keras's own
 
@@ -112,6 +113,11 @@ def test_a_member_alone_equals_keras(
         moved = pooled * (1 + step)
         change = (dense_logits(moved, dense) - dense_logits(pooled, dense)) / step
         np.testing.assert_allclose(scores, change, rtol=0.05, atol=0.02)
+
+
+def test_an_unknown_backbone_is_named() -> None:
+    with pytest.raises(InputError, match=r"No backbone 'VGG61'\."):
+        build_network("VGG61", None)
 
 
 def test_zero_padding_before_a_max_pool_is_computed_rightly(tmp_path: Path) -> None:

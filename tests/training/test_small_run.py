@@ -103,6 +103,8 @@ def test_all_steps_make_a_bundle_that_classifies(run: Whole) -> None:
     assert len(metrics["ablation"]) == 1
     card = (bundle.path / "MODEL_CARD.md").read_text("utf-8")
     assert f"{metrics['test']['photos']} photos" in card
+    left_out = f"its graph alone costs {metrics['mobilenetv2_cpu_ms']:.1f} CPU ms a photo"
+    assert left_out in card
     photos = run.folder / "data" / "species"
     answers = list(classify_folder(photos, Classifier(bundle, open_session(bundle))))
     assert sum(answer.prediction is not None for answer in answers) == 24
