@@ -18,8 +18,16 @@ NEEDS_POSTGRESQL = "TRAPSORT_NEEDS_POSTGRESQL" in os.environ
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-SLOW = ("training", "test_docs.py", "faults", "web")
+SLOW = (
+    *("training", "test_docs.py", "faults", "web", "test_badfiles.py", "test_pipeline.py"),
+    *("test_watch.py", "test_daemon.py", "test_cluster.py", "test_commands.py", "test_store.py"),
+    *("test_decode.py", "test_scale.py", "test_bench.py"),
+)
 """Folders and files whose tests take longest, the slowest first."""
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core has one process of tests: more threads only wait
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
