@@ -21,7 +21,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 SLOW = (
     *("training", "test_docs.py", "faults", "web", "test_badfiles.py", "test_pipeline.py"),
     *("test_watch.py", "test_daemon.py", "test_cluster.py", "test_commands.py", "test_store.py"),
-    *("test_decode.py", "test_scale.py", "test_bench.py"),
+    *("test_decode.py", "test_scale.py", "test_bench.py", "test_writers.py", "test_watching.py"),
+    "test_wheel.py",
 )
 """Folders and files whose tests take longest, the slowest first."""
 
