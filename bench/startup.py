@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import click
 
@@ -61,7 +62,10 @@ def startup(workshop: Workshop, repeats: int) -> Section:
             lambda: [sys.executable, "-m", "bench.one", "published-1", here],
         ),
     }
-    ways = [Way(name, what, 1, started(command)) for name, (what, command) in commands.items()]
+    compiled = workshop.scratch / "compiled"
+    ways = [
+        Way(name, what, 1, started(command, compiled)) for name, (what, command) in commands.items()
+    ]
     with progress("startup", steps(ways, repeats)) as step:
         taken = interleave(ways, repeats, cpu_clock=children, on_step=step)
     rows: list[tuple[Cell, ...]] = []
@@ -74,11 +78,18 @@ def startup(workshop: Workshop, repeats: int) -> Section:
     return Section("startup", (Table(title, COLUMNS, tuple(rows), (*notes, times)),))
 
 
-def started(command: Callable[[], Sequence[str]]) -> Callable[[], None]:
-    """Return what runs a command to its end; raises RuntimeError where it fails."""
+def started(command: Callable[[], Sequence[str]], compiled: Path) -> Callable[[], None]:
+    """Return what runs a command to its end; raises RuntimeError where it fails.
+
+    compiled: where Python keeps modules that it has compiled, as it does beside installed ones.
+    """
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(compiled)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def run() -> None:
-        done = subprocess.run(command(), capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command(), capture_output=True, text=True, check=False, env=environment
+        )
         if done.returncode:
             raise RuntimeError(f"{done.args} ended with {done.returncode}: {done.stderr[-500:]}")
 

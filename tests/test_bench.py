@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -467,16 +468,17 @@ def test_files_a_second_by_their_number(monkeypatch: pytest.MonkeyPatch) -> None
     )
 
 
-def test_a_command_that_fails_is_no_figure() -> None:
+def test_a_command_that_fails_is_no_figure(tmp_path: Path) -> None:
+    def python(code: str) -> Callable[[], None]:
+        return started(lambda: [sys.executable, "-S", "-c", code], tmp_path)
+
     before = children()
-    started(lambda: [sys.executable, "-S", "-c", "sum(range(5_000_000))"])()
+    python("sum(range(5_000_000))")()
     assert children() > before
     with pytest.raises(RuntimeError, match="ended with 3: no such photo"):
-        started(
-            lambda: [
-                sys.executable,
-                "-S",
-                "-c",
-                "import sys; sys.stderr.write('no such photo');sys.exit(3)",
-            ]
-        )()
+        python("import sys; sys.stderr.write('no such photo');sys.exit(3)")()
+
+
+def test_a_command_starts_from_compiled_modules(tmp_path: Path) -> None:
+    started(lambda: [sys.executable, "-c", "import wave"], tmp_path)()
+    assert len(list(tmp_path.rglob("wave.*.pyc"))) == 1
