@@ -244,7 +244,8 @@ def _place() -> _Place:
         beside = np.abs(x - trunk - 0.01 * np.sin(5 * y))
         bark[(beside < width * (0.6 + 0.4 * y)) & (y < 0.8)] *= 0.35
     lamp = np.exp(-(((x - 0.5) / 0.45) ** 2 + ((y - 0.65) / 0.5) ** 2))
-    return _Place(colours, texture, bark, lamp * (0.5 + 0.3 * (y > _HORIZON)))
+    lamp *= np.where(y > _HORIZON, 0.8, 0.5)
+    return _Place(colours, texture, bark, lamp)
 
 
 def _scenery(scene: _Scene, random: np.random.Generator) -> Image.Image:
