@@ -18,13 +18,13 @@ NEEDS_POSTGRESQL = "TRAPSORT_NEEDS_POSTGRESQL" in os.environ
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-SLOW = (
-    *("training", "test_docs.py", "faults", "web", "test_badfiles.py", "test_pipeline.py"),
-    *("test_watch.py", "test_daemon.py", "test_cluster.py", "test_commands.py", "test_store.py"),
-    *("test_decode.py", "test_scale.py", "test_bench.py", "test_writers.py", "test_watching.py"),
-    "test_wheel.py",
-)
-"""Folders and files whose tests take longest, the slowest first."""
+# Folders and files whose tests take longest, the slowest first.
+SLOWEST = """
+    training test_docs.py faults web test_badfiles.py test_pipeline.py test_watch.py test_daemon.py
+    test_cluster.py test_commands.py test_store.py test_decode.py test_scale.py test_bench.py
+    test_writers.py test_watching.py test_wheel.py
+"""
+SLOW = SLOWEST.split()
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core has one process of tests: more threads only wait
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
